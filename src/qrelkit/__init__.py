@@ -1,0 +1,1 @@
+"""qrelkit: which retrieval system is better, and how sure may we be."""

@@ -1,0 +1,176 @@
+"""What is said to a model and what it answers, content-addressed.
+
+A `Request` is made of parts (texts, pictures), each hashed once however many pairs share it. The digest of a request
+covers model name and revision, every part of the messages, sampling settings, reply schema and sample number; not
+time-outs, retries, concurrency, prices, keys. All digests are SHA-256 over canonical JSON, hex, first 32 digits (128
+bits), with a recipe tag in front, so that a change of the recipe is visible:
+
+    r1:  {"model": …, "messages": [[role, [part digest, …]], …], "settings": {…}, "schema": digest | null, "sample": n}
+
+Canonical JSON: keys sorted, no blanks, UTF-8, no floats that are whole numbers written with exponent; what orjson with
+OPT_SORT_KEYS writes. `tests/golden/digests.json` holds digests that no release may change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+import orjson
+
+from qrelkit.core.records import Image
+
+RECIPE = "r1:"
+T = TypeVar("T")
+
+
+def canonical(value: Any) -> bytes:
+    """Canonical JSON: sorted keys, no blanks, UTF-8."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def digest_bytes(data: bytes) -> str:
+    """First 128 bits of SHA-256, as 32 hex digits."""
+    return hashlib.sha256(data).hexdigest()[:32]
+
+
+def digest_of(value: Any) -> str:
+    """Digest of a JSON value."""
+    return digest_bytes(canonical(value))
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A piece of text inside a message; made by `text()`, which hashes it."""
+
+    text: str
+    digest: str = field(compare=False)
+
+
+def text(value: str) -> Text:
+    """A text part with its digest."""
+    return Text(value, digest_bytes(b"t:" + value.encode("utf-8", "surrogatepass")))
+
+
+@dataclass(frozen=True, slots=True)
+class Shrink:
+    """How an image is made smaller before it leaves: part of the request, so of its digest."""
+
+    max_side_px: int = 768
+    format: Literal["jpeg", "png"] = "jpeg"
+    quality: int = 85
+
+    @property
+    def key(self) -> str:
+        return f"{self.format}:{self.max_side_px}:{self.quality}"
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An image inside a message: named by its original bytes and the shrink settings, encoded only on its way out."""
+
+    image: Image
+    shrink: Shrink
+    digest: str = field(compare=False)
+
+
+def picture(image: Image, shrink: Shrink) -> Picture:
+    """A picture part with its digest."""
+    return Picture(image, shrink, digest_bytes(f"i:{image.digest}:{shrink.key}".encode()))
+
+
+Part = Text | Picture
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """Sampling settings; None is not sent."""
+
+    temperature: float | None = 0.0
+    max_tokens: int | None = 1024
+    top_p: float | None = None
+    seed: int | None = None
+    token_probabilities: bool = False  # ask for the probabilities of the tokens, where the server gives them
+
+    def json(self) -> dict[str, Any]:
+        names = ("temperature", "max_tokens", "top_p", "seed")
+        out = {n: getattr(self, n) for n in names if getattr(self, n) is not None}
+        return out | ({"token_probabilities": True} if self.token_probabilities else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The JSON schema a reply should keep to, with the name servers want for it."""
+
+    name: str
+    schema: dict[str, Any] = field(hash=False)
+    digest: str = ""
+
+    @staticmethod
+    def of(name: str, schema: dict[str, Any]) -> Schema:
+        return Schema(name, schema, digest_of([name, schema]))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """One question to one model. `model` is `provider:name`, with `@revision` where there is one."""
+
+    model: str
+    messages: tuple[Message, ...]
+    settings: Settings = Settings()
+    schema: Schema | None = None
+    sample: int = 0
+
+    def envelope(self) -> bytes:
+        """The canonical JSON that the digest covers: parts by their digests."""
+        return canonical(
+            {
+                "model": self.model,
+                "messages": [[m.role, [p.digest for p in m.parts]] for m in self.messages],
+                "settings": self.settings.json(),
+                "schema": self.schema.digest if self.schema else None,
+                "sample": self.sample,
+            }
+        )
+
+    @property
+    def digest(self) -> str:
+        return RECIPE + digest_bytes(self.envelope())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reply:
+    """What came back. `outcome` is "answered", "refused" (the model or a filter declined), "truncated" (the length
+    limit cut it), or "failed" (nothing came; `error` says why). Only "failed" was not paid for and is never stored.
+
+    `token_probabilities` is one entry per output token: (token, {alternative: log probability}).
+    """
+
+    text: str
+    outcome: Literal["answered", "refused", "truncated", "failed"] = "answered"
+    served: str = ""  # the model's name as the server reports it
+    finish: str = ""
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    tokens_cached: int | None = None
+    cost_usd: float | None = None
+    latency_s: float | None = None
+    attempts: int = 1
+    error: str = ""
+    token_probabilities: tuple[tuple[str, dict[str, float]], ...] | None = None
+    request: str = ""  # digest of the request it answers
+    known: bool = False  # it came from the ledger: no request left the house
+
+
+Round = Sequence[Request]
+Flow = Generator[Round, Sequence[Reply], T]
