@@ -42,22 +42,33 @@ class Model(Protocol):
 
 @runtime_checkable
 class Judge(Protocol):
-    """Turns pairs of one query (usually one) into judgments, by conversation. `key` is the digest of `settings`."""
+    """Turns pairs of one query (usually one) into judgments, by conversation.
 
-    name: str  # the assessor's name in tables
-    key: str
-    settings: Mapping[str, Any]
+    `key` is the digest of `settings`. `query_key` and `doc_key` digest what of a pair's two sides decides a judgment (the
+    document's images by digest): with `key` they are what a known judgment is found by.
+    """
 
+    @property
+    def name(self) -> str: ...  # the assessor's name in tables
+    @property
+    def key(self) -> str: ...
+    @property
+    def settings(self) -> Mapping[str, Any]: ...
+    def query_key(self, query_id: str, fingerprint: str) -> str: ...
+    def doc_key(self, doc_id: str, fingerprint: str, images: Sequence[str]) -> str: ...
     def flow(self, group: Sequence[Pair]) -> Flow[Sequence[Judgment]]: ...
 
 
 @runtime_checkable
 class Describer(Protocol):
-    """Turns an image into text, once per image and settings."""
+    """Turns an image into text, once per image and settings; None where it could not."""
 
-    name: str
-    key: str
-    settings: Mapping[str, Any]
+    @property
+    def name(self) -> str: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def settings(self) -> Mapping[str, Any]: ...
 
     def flow(self, image: Image) -> Flow[str | None]: ...
 
@@ -66,9 +77,12 @@ class Describer(Protocol):
 class GuideWriter(Protocol):
     """Writes a query's own part of the guideline; None where the reply could not be read."""
 
-    name: str
-    key: str
-    settings: Mapping[str, Any]
+    @property
+    def name(self) -> str: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def settings(self) -> Mapping[str, Any]: ...
 
     def flow(self, query: Query) -> Flow[QueryGuideline | None]: ...
 

@@ -67,9 +67,8 @@ class Scale:
         """Raises Mismatch when `grades` (of qrels called `name`) are not all on this scale."""
         outside = sorted(set(grades) - set(self.values))
         if outside:
-            raise Mismatch(
-                f"{name} has grades {outside} that scale {self.name!r} ({', '.join(map(str, self.values))}) does not know; name the right scale, or clip"
-            )
+            known = ", ".join(map(str, self.values))
+            raise Mismatch(f"{name} has grades {outside} outside scale {self.name!r} ({known}); name the right scale, or clip")
 
     def json(self) -> dict[str, Any]:
         return {

@@ -61,6 +61,7 @@ class Pair:
     document: Document
     query_key: str = ""
     doc_key: str = ""
+    sample: int = 0  # how often it was asked before: a retry is the next sample
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

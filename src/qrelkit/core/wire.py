@@ -131,20 +131,24 @@ class Request:
     schema: Schema | None = None
     sample: int = 0
 
+    _envelope: bytes = field(default=b"", init=False, repr=False, compare=False)
+
     def envelope(self) -> bytes:
-        """The canonical JSON that the digest covers: parts by their digests."""
-        return canonical(
-            {
+        """The canonical JSON that the digest covers: parts by their digests. Computed once."""
+        if not self._envelope:
+            value = {
                 "model": self.model,
                 "messages": [[m.role, [p.digest for p in m.parts]] for m in self.messages],
                 "settings": self.settings.json(),
                 "schema": self.schema.digest if self.schema else None,
                 "sample": self.sample,
             }
-        )
+            object.__setattr__(self, "_envelope", canonical(value))
+        return self._envelope
 
     @property
     def digest(self) -> str:
+        """The request's name in the ledger: the recipe's tag and 32 hex digits."""
         return RECIPE + digest_bytes(self.envelope())
 
 

@@ -1,0 +1,5 @@
+"""`python -m qrelkit` is `qrelkit`."""
+
+from qrelkit.cli.main import main
+
+main()

@@ -1,0 +1,59 @@
+"""The options that commands of a project share: which project, and what to change of its configuration for this call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from qrelkit.project.project import Project
+
+PROJECT = typer.Option("qrelkit.yaml", "--project", help="The project's qrelkit.yaml, or its folder.")
+SET = typer.Option([], "--set", metavar="KEY=VALUE", help="Change a key of qrelkit.yaml for this call, e.g. judge.route=shown.")
+JSON = typer.Option(False, "--json", help="Print JSON.")
+DRY_RUN = typer.Option(False, "--dry-run", help="Say what would be asked and what it may cost; ask nothing.")
+
+
+def open_project(path: str, changes: Sequence[str] = (), **options: Any) -> Project:
+    """The project with changes applied; without a qrelkit.yaml, one made of the options alone, in this folder."""
+    from qrelkit.core.errors import InputError
+    from qrelkit.project.config import NAME, checked, read_config
+    from qrelkit.project.project import Project
+
+    file = Path(path)
+    file = file / NAME if file.is_dir() else file
+    missing_default = path == NAME and not file.exists()
+    config: dict[str, Any] = {} if missing_default else read_config(file).model_dump(exclude_unset=True)
+    for change in changes:
+        key, equals, value = change.partition("=")
+        if not equals:
+            raise InputError(f"--set needs KEY=VALUE, found {change!r}")
+        _put(config, key.split("."), _yaml(value))
+    for key, value in options.items():
+        if value is not None and value != []:
+            _put(config, key.split("__"), value)
+    if missing_default and not config:
+        raise InputError(f"there is no {NAME} here; `qrelkit init` writes one, `qrelkit demo` shows what it does")
+    return Project(checked(config, str(file)), file.parent)
+
+
+def _yaml(value: str) -> Any:
+    import yaml
+
+    return yaml.safe_load(value)
+
+
+def _put(config: dict[str, Any], keys: Sequence[str], value: Any) -> None:
+    for key in keys[:-1]:
+        inner = config.get(key)
+        config[key] = dict(inner) if isinstance(inner, Mapping) else {}
+        config = config[key]
+    config[keys[-1]] = value
+
+
+def ending(stopped: str, ungraded: int = 0) -> int:
+    """The exit code of a command that talked to models: 130 interrupted, 5 budget, 4 some pairs without a grade, 0."""
+    return {"interrupted": 130, "budget": 5}.get(stopped, 4 if ungraded else 0)

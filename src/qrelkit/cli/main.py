@@ -1,0 +1,87 @@
+"""The command line: one thin file per verb. Data to stdout, words and progress to stderr.
+
+Exit codes: 0 done · 1 the user can fix it · 2 wrong usage · 3 quality gate failed · 4 done, but some pairs are ungraded ·
+5 budget reached, stopped cleanly · 130 interrupted, nothing lost.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+import typer
+
+from qrelkit.core.errors import OutOfBudget, QrelkitError
+
+VERBS = (
+    "init", "load", "retrieve", "pool", "guide", "describe", "judge", "review", "agree", "expand", "evaluate", "compare",
+    "report", "run", "show", "doctor", "demo",
+)  # fmt: skip
+MANY = ("--runs", "--qrels")  # options that take several values at once: --runs a b c
+_MEASURE = re.compile(r"[A-Za-z]\w*(\([^)]*\))?(@[\d.]+)?")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point; turns our errors into a line on stderr and an exit code."""
+    try:
+        build()(args=spread(list(sys.argv[1:] if argv is None else argv)), prog_name="qrelkit")
+    except QrelkitError as error:
+        print(f"qrelkit: {error}", file=sys.stderr)
+        sys.exit(5 if isinstance(error, OutOfBudget) else 1)
+    except BrokenPipeError:
+        sys.exit(0)  # the reader of our output has gone (head): that is no failure
+
+
+def build() -> typer.Typer:
+    """The application; importing a verb's file is cheap, what it needs is imported when it runs."""
+    app = typer.Typer(
+        help="Which retrieval system is better, and how sure may we be, when the assessors are multimodal models?",
+        rich_markup_mode=None,
+        add_completion=False,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+    )
+    app.callback(invoke_without_command=True)(_top)
+    for verb in VERBS:
+        module = import_module(f"qrelkit.cli.{verb}")
+        if hasattr(module, "app"):
+            app.add_typer(module.app, name=verb)
+        else:
+            app.command(verb)(getattr(module, verb))
+    return app
+
+
+def _top(version: bool = typer.Option(False, "--version", help="Print the version.")) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        print(f"qrelkit {installed('qrelkit')}")
+        raise typer.Exit
+
+
+def spread(argv: list[str]) -> list[str]:
+    """Repeats an option that was given several values: `--runs a b c` becomes `--runs a --runs b --runs c`.
+
+    A value that is no file and is written like a measure (`nDCG@10`) after the first one stays an argument.
+    """
+    out: list[str] = []
+    option, taken = "", 0
+    for token in argv:
+        if token.startswith("-") and token != "-":
+            option, taken = (token if token in MANY else ""), 0
+            out.append(token)
+        elif option and taken and _MEASURE.fullmatch(token) and not Path(token).exists():
+            out.append(token)
+        elif option:
+            out += [token] if not taken else [option, token]
+            taken += 1
+        else:
+            out.append(token)
+    return out
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""How commands speak: JSON on request, a table for people, TSV in a pipe; words and progress on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from qrelkit.steps.drive import Tally
+
+
+def put_json(value: Any) -> None:
+    """A value as JSON on stdout. NaN is written as null by orjson."""
+    import orjson
+
+    text = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode()
+    sys.stdout.write(text + "\n")
+
+
+def put_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "") -> None:
+    """Rows on stdout: aligned for a terminal, TSV in a pipe."""
+    if not sys.stdout.isatty():
+        lines = ["\t".join(columns), *("\t".join(map(_plain, row)) for row in rows)]
+        sys.stdout.write("\n".join(lines) + "\n")
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for name in columns:
+        numbers = bool(rows) and all(isinstance(row[list(columns).index(name)], int | float) for row in rows)
+        table.add_column(name, justify="right" if numbers else "left")
+    for row in rows:
+        table.add_row(*map(_plain, row))
+    Console().print(table)
+
+
+def put(text: str) -> None:
+    """Text that is the command's data."""
+    sys.stdout.write(text.rstrip("\n") + "\n")
+
+
+def say(text: str) -> None:
+    """Words for people, on stderr."""
+    sys.stderr.write(text.rstrip("\n") + "\n")
+    sys.stderr.flush()
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) and sys.stdout.isatty() else str(value)
+
+
+def money(usd: float | None, unpriced: int = 0) -> str:
+    """Dollars; what has no known price is said to be unknown, never 0."""
+    if unpriced:
+        known = f"${usd:.4f} + " if usd else ""
+        return f"{known}price unknown for {unpriced:,} replies"
+    return "price unknown" if usd is None else f"${usd:.4f}" if usd < 1 else f"${usd:,.2f}"
+
+
+@contextmanager
+def progress(what: str, total: int, quiet: bool = False) -> Iterator[Callable[[Tally], None] | None]:
+    """A callback for the driver: a bar with rate, time left and money on a terminal, a line every ten seconds elsewhere."""
+    if quiet or total == 0:
+        yield None
+        return
+    if not sys.stderr.isatty():
+        yield _lines(what, total)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(what, total=total, note="")
+        started = time.monotonic()
+
+        def show(tally: Tally) -> None:
+            rate = tally.done / max(time.monotonic() - started, 1e-6)
+            failed = f" · {tally.failed:,} failed" if tally.failed else ""
+            bar.update(task, completed=tally.done, note=f"{rate:,.0f}/s · {money(tally.cost_usd, tally.unpriced)}{failed}")
+
+        yield show
+
+
+def _lines(what: str, total: int) -> Callable[[Tally], None]:
+    started = said = time.monotonic()
+
+    def show(tally: Tally) -> None:
+        nonlocal said
+        now = time.monotonic()
+        if now - said >= 10 or tally.done == total:
+            said = now
+            rate = tally.done / max(now - started, 1e-6)
+            say(f"{what}: {tally.done:,} of {total:,} · {rate:,.0f}/s · {money(tally.cost_usd, tally.unpriced)}")
+
+    return show

@@ -1,0 +1,35 @@
+"""pool: the pairs to be judged."""
+
+from __future__ import annotations
+
+import typer
+
+from qrelkit.cli.context import JSON, PROJECT, SET, open_project
+
+
+def pool(
+    runs: list[str] = typer.Argument(None, metavar="[RUN]...", help="Run files; those of the project by default."),
+    depth: int = typer.Option(None, "--depth", help="How far down each run."),
+    holes: str = typer.Option("", "--holes-of", metavar="QRELS", help="Only pairs without a grade in these qrels."),
+    output: str = typer.Option("", "-o", "--output", metavar="FILE", help="Write the pairs as TSV, JSONL, CSV or Parquet."),
+    project: str = PROJECT,
+    change: list[str] = SET,
+    as_json: bool = JSON,
+) -> None:
+    """Pool the runs: the union of their first documents, with why each is there."""
+    from qrelkit.cli.output import put_json, put_table, say
+    from qrelkit.formats.tables import write_table
+    from qrelkit.formats.trec import read_qrels
+    from qrelkit.steps.pool import pool as pool_runs
+
+    with open_project(project, change, runs=list(runs or []), depth=depth) as opened:
+        pooled = pool_runs(opened.runs(), opened.config.depth, holes_of=read_qrels(holes) if holes else None)
+    say(repr(pooled))
+    if output:
+        write_table(pooled.frame.with_columns(tags=pooled.frame["tags"].list.join(" ")), output)
+    elif as_json:
+        queries = pooled.frame["query_id"].n_unique()
+        put_json({"queries": queries, "pairs": len(pooled), "depth": pooled.depth, "runs": pooled.runs})
+    else:
+        per_query = pooled.frame.group_by("query_id", maintain_order=True).len()
+        put_table(("query_id", "pairs"), per_query.rows())

@@ -1,0 +1,84 @@
+"""Examples for few-shot judging, chosen by a stated rule, and always excluded from agreement.
+
+`same_query`: judged documents of the query itself, the grades in turn (2506.17782 shows one known-relevant article).
+`other_queries`: one draw for all queries, the grades in turn. Both are seeded. The most similar example stands last,
+nearest to the question: similarity is the cosine of the sets of words of query and document.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Literal
+
+import polars as pl
+
+from qrelkit.core.collection import Collection
+from qrelkit.core.errors import Mismatch
+from qrelkit.core.qrels import Qrels
+from qrelkit.judges.pointwise import Example
+
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Draw:
+    """The rule: how many, from where, which grades (all when empty), with which seed."""
+
+    n: int
+    rule: Literal["same_query", "other_queries"] = "other_queries"
+    grades: tuple[int, ...] = ()
+    seed: int = 0
+
+
+def draw_examples(qrels: Qrels, collection: Collection, query_ids: Sequence[str], draw: Draw) -> Mapping[str, Sequence[Example]]:
+    """Examples per query. Raises Mismatch where a query cannot be given any: a missing example is never passed over."""
+    judged = qrels.graded
+    if draw.grades:
+        judged = judged.filter(pl.col("grade").is_in(draw.grades))
+    if draw.rule == "other_queries":
+        shared = _load(_in_turn(judged, draw), collection)
+        return {query_id: _similar_last(collection.query(query_id).text, shared) for query_id in query_ids}
+    out = {}
+    for query_id in query_ids:
+        own = judged.filter(pl.col("query_id") == query_id)
+        if own.is_empty():
+            raise Mismatch(f"{qrels.name} has no judged document for query {query_id!r} that could be an example")
+        out[query_id] = _similar_last(collection.query(query_id).text, _load(_in_turn(own, draw), collection))
+    return out
+
+
+def pairs_shown(examples: Mapping[str, Sequence[Example]]) -> pl.DataFrame:
+    """The pairs that were shown as examples, to be excluded from agreement: query_id, doc_id."""
+    pairs = {(e.query.query_id, e.document.doc_id) for shown in examples.values() for e in shown}
+    rows = sorted(pairs)
+    return pl.DataFrame(
+        {"query_id": [q for q, _ in rows], "doc_id": [d for _, d in rows]}, schema={"query_id": pl.String, "doc_id": pl.String}
+    )
+
+
+def _in_turn(judged: pl.DataFrame, draw: Draw) -> list[tuple[str, str, int]]:
+    """`draw.n` rows, one grade after the other, each grade's rows in seeded order."""
+    rows = judged.select("query_id", "doc_id", "grade").sort("query_id", "doc_id").rows()
+    by_grade: dict[int, list[tuple[str, str, int]]] = {}
+    for row in Random(draw.seed).sample(rows, len(rows)):
+        by_grade.setdefault(row[2], []).append(row)
+    turns = [rows_of[i] for i in range(draw.n) for _, rows_of in sorted(by_grade.items(), reverse=True) if i < len(rows_of)]
+    return turns[: draw.n]
+
+
+def _load(rows: Sequence[tuple[str, str, int]], collection: Collection) -> list[Example]:
+    return [Example(query=collection.query(q), document=collection.document(d), grade=g) for q, d, g in rows]
+
+
+def _similar_last(query: str, examples: Sequence[Example]) -> list[Example]:
+    words = set(_WORD.findall(query.lower()))
+
+    def cosine(example: Example) -> float:
+        other = set(_WORD.findall(f"{example.query.text} {example.document.text}".lower()))
+        return len(words & other) / math.sqrt(len(words) * len(other)) if words and other else 0.0
+
+    return sorted(examples, key=cosine)

@@ -1,0 +1,271 @@
+"""One pair, one question: reasoning, then a verdict on the scale (arXiv 2409.11860 and 2506.17782 as options of one judge).
+
+A judge holds settings, a flow holds the state of one conversation. What is shared by the pairs of one query (system text,
+query with its guideline, examples) is rendered and hashed once and stands first in every request.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal, get_args
+
+from qrelkit.core.errors import UnknownName
+from qrelkit.core.guideline import CANNOT_JUDGE, Guideline
+from qrelkit.core.records import Document, Image, Judgment, Pair, Query
+from qrelkit.core.wire import Flow, Message, Part, Reply, Request, Schema, Settings, Shrink, Text, digest_of, picture, text
+from qrelkit.judges.prompt import Prompt
+from qrelkit.judges.read_reply import MARKER, Verdict, read_reply, verdict_probabilities
+
+Route = Literal["text", "described", "shown"]
+ROUTES: tuple[str, ...] = get_args(Route)
+KEPT_BLOCKS = 20_000  # rendered documents kept: one occurs under several queries
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Example:
+    """A pair that people have judged, shown to the judge and therefore excluded from every agreement figure."""
+
+    query: Query
+    document: Document
+    grade: int
+
+
+class Pointwise:
+    """Implements the `Judge` door with a language model.
+
+    `route`: the document's text only, with the descriptions of its images (`descriptions`: image digest → text), or with
+    the images shown. `examples(query_id)` gives the examples for a query, most similar last. `samples` > 1 asks each pair
+    several times and keeps the share of each grade as its probability; the grade is the most frequent, the lower one on a tie.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        guideline: Guideline,
+        prompt: Prompt,
+        *,
+        route: str = "text",
+        sampling: Settings = Settings(),
+        shrink: Shrink = Shrink(),
+        samples: int = 1,
+        examples: Mapping[str, Sequence[Example]] | None = None,
+        descriptions: Mapping[str, str] | None = None,
+        look: Look | None = None,
+        name: str = "",
+    ) -> None:
+        if route not in ROUTES:
+            raise UnknownName("route", route, ROUTES)
+        self.model, self.guideline, self.prompt = model, guideline, prompt
+        self.route, self.sampling, self.shrink, self.samples = route, sampling, shrink, samples
+        self.examples, self.descriptions = dict(examples or {}), dict(descriptions or {})
+        self.look = look or Look()
+        self.name = name or model
+        self._query_parts: dict[str, tuple[Part, ...]] = {}
+        self._document_parts: dict[str, tuple[Part, ...]] = {}
+
+    @cached_property
+    def settings(self) -> Mapping[str, Any]:
+        """Everything that changes a verdict, other than the pair itself and its query's guideline."""
+        shown = {"shrink": self.shrink.key} if self.route == "shown" else {}
+        return shown | {
+            "kind": "pointwise",
+            "model": self.model,
+            "prompt": self.prompt.name,
+            "prompt_digest": self.prompt.digest,
+            "scale": self.guideline.scale.json(),
+            "instructions": self.guideline.instructions,
+            "route": self.route,
+            "sampling": self.sampling.json(),
+            "samples": self.samples,
+            "fields": list(self.look.fields),
+            "max_document_chars": self.look.max_document_chars,
+        }
+
+    @cached_property
+    def key(self) -> str:
+        return digest_of(self.settings)
+
+    def query_key(self, query_id: str, fingerprint: str) -> str:
+        """What of the query's side decides a judgment: the query, its guideline's version, the examples shown."""
+        shown = [[e.query.fingerprint, e.document.fingerprint, e.grade] for e in self.examples.get(query_id, ())]
+        return digest_of([fingerprint, self.guideline.version(query_id), shown])
+
+    def doc_key(self, doc_id: str, fingerprint: str, images: Sequence[str]) -> str:
+        """What of the document's side decides it: the document with its images (digests), the descriptions used."""
+        if self.route != "described" or not images:
+            return fingerprint
+        return digest_of([fingerprint, [self.descriptions.get(image) for image in images]])
+
+    def flow(self, group: Sequence[Pair]) -> Flow[Sequence[Judgment]]:
+        blind = {i: problem for i, pair in enumerate(group) if (problem := self._cannot_be_shown(pair.document))}
+        requests = {
+            (i, n): self._request(pair, pair.sample * self.samples + n)
+            for i, pair in enumerate(group)
+            if i not in blind
+            for n in range(self.samples)
+        }
+        replies: dict[tuple[int, int], list[Reply]] = {}
+        if requests:
+            replies = {slot: [reply] for slot, reply in zip(requests, (yield list(requests.values())), strict=True)}
+        unread = [slot for slot, (reply,) in replies.items() if self._worth_asking_again(reply)]
+        if unread:
+            again = yield [self._again(requests[slot], replies[slot][0]) for slot in unread]
+            for slot, reply in zip(unread, again, strict=True):
+                replies[slot].append(reply)
+        return [
+            self._judgment(pair, [replies[i, n] for n in range(self.samples)])
+            if i not in blind
+            else self._unjudged(pair, blind[i])
+            for i, pair in enumerate(group)
+        ]
+
+    # asking
+
+    def _request(self, pair: Pair, sample: int) -> Request:
+        parts = (*self._query_side(pair.query), *self._document_side(pair.document), self._ask)
+        messages = (self._system, Message("user", parts))
+        return Request(model=self.model, messages=messages, settings=self.sampling, schema=self._schema, sample=sample)
+
+    def _again(self, request: Request, reply: Reply) -> Request:
+        messages = (*request.messages, Message("assistant", (text(reply.text),)), Message("user", (self._once_more,)))
+        return Request(model=self.model, messages=messages, settings=self.sampling, schema=self._schema, sample=request.sample)
+
+    def _worth_asking_again(self, reply: Reply) -> bool:
+        """An answer in a form that cannot be read; a truncated one would only be cut, and paid for, again."""
+        return reply.outcome == "answered" and self._read(reply).outcome in ("unparsable", "out_of_range")
+
+    @cached_property
+    def _words(self) -> Mapping[str, Any]:
+        scale = self.guideline.scale
+        labels = [*scale.labels, CANNOT_JUDGE] if scale.cannot_judge else list(scale.labels)
+        return {"scale": scale, "labels": labels, "values": scale.values, "instructions": self.guideline.instructions}
+
+    @cached_property
+    def _system(self) -> Message:
+        return Message("system", (text(self.prompt.render("system", **self._words)),))
+
+    @cached_property
+    def _ask(self) -> Text:
+        return text(self.prompt.render("ask", **self._words))
+
+    @cached_property
+    def _once_more(self) -> Text:
+        return text(self.prompt.render("again", **self._words))
+
+    @cached_property
+    def _schema(self) -> Schema:
+        return verdict_schema(self._words["labels"], self.prompt.meta.get("reasoning", "reasoning" in self.prompt.source))
+
+    def _query_side(self, query: Query) -> tuple[Part, ...]:
+        known = self._query_parts.get(query.query_id)
+        if known is None:
+            own = self.guideline.queries.get(query.query_id)
+            known = (text(self.prompt.render("query", query=query, guideline=own, **self._words)), *self._pictures(query.images))
+            for example in self.examples.get(query.query_id, ()):
+                known = (*known, *self._example(example, query))
+            self._query_parts[query.query_id] = known
+        return known
+
+    def _example(self, example: Example, query: Query) -> tuple[Part, ...]:
+        label = self.guideline.scale.labels[self.guideline.scale.values.index(example.grade)]
+        other = example.query.query_id != query.query_id
+        words = {"query": example.query, "document": self.look.at(example.document)[0], "other_query": other}
+        shown = text(self.prompt.render("example", label=label, grade=example.grade, **words, **self._words))
+        return (shown, *self._pictures(example.document.images))
+
+    def _document_side(self, document: Document) -> tuple[Part, ...]:
+        known = self._document_parts.get(document.doc_id)
+        if known is None:
+            if len(self._document_parts) >= KEPT_BLOCKS:
+                self._document_parts.clear()
+            known = (text(self._document_block(document)), *self._pictures(document.images))
+            self._document_parts[document.doc_id] = known
+        return known
+
+    def _document_block(self, document: Document) -> str:
+        seen, cut = self.look.at(document)
+        described = [self.descriptions[i.digest] for i in document.images] if self.route == "described" else []
+        captions = [i.caption for i in document.images] if self.route == "shown" else []
+        fields = {name: document.columns[name] for name in self.look.fields if document.columns.get(name) not in (None, "")}
+        return self.prompt.render("document", document=seen, fields=fields, descriptions=described, captions=captions, cut=cut)
+
+    def _pictures(self, images: Sequence[Image]) -> tuple[Part, ...]:
+        return tuple(picture(image, self.shrink) for image in images) if self.route == "shown" else ()
+
+    def _cannot_be_shown(self, document: Document) -> str:
+        """Why a document cannot be judged on this route; never a silent downgrade to its text."""
+        if self.route == "described":
+            for image in document.images:
+                if image.digest not in self.descriptions:
+                    return f"image {image.name or image.digest[:12]} has no description; run `describe` first"
+        return ""
+
+    # reading
+
+    def _read(self, reply: Reply) -> Verdict:
+        return read_reply(reply, self.guideline.scale, str(self.prompt.meta.get("marker", MARKER)))
+
+    def _judgment(self, pair: Pair, samples: Sequence[Sequence[Reply]]) -> Judgment:
+        verdicts = [self._read(replies[-1]) for replies in samples]
+        last = samples[0][-1]
+        verdict, probabilities = self._settle(verdicts), None
+        if self.samples > 1 and verdict.grade is not None:
+            votes = Counter(v.grade for v in verdicts if v.grade is not None)
+            probabilities = tuple(votes[value] / votes.total() for value in self.guideline.scale.values)
+        elif verdict.grade is not None:
+            probabilities = verdict_probabilities(last, self.guideline.scale)
+        costs = [r.cost_usd for replies in samples for r in replies if r.cost_usd is not None and not r.known]
+        return Judgment(
+            query_id=pair.query.query_id,
+            doc_id=pair.document.doc_id,
+            grade=verdict.grade,
+            outcome=verdict.outcome,
+            reason=verdict.reason,
+            probabilities=probabilities,
+            guideline=self.guideline.version(pair.query.query_id),
+            request=last.request,
+            sample=pair.sample,
+            query_key=pair.query_key,
+            doc_key=pair.doc_key,
+            cost_usd=sum(costs) if costs else None,
+        )
+
+    def _settle(self, verdicts: Sequence[Verdict]) -> Verdict:
+        """The most frequent grade, the lower one on a tie; the first verdict where there is no grade at all."""
+        votes = Counter(v.grade for v in verdicts if v.grade is not None)
+        if not votes:
+            return verdicts[0]
+        most = max(votes.values())
+        grade = min(g for g, count in votes.items() if count == most)
+        return next(v for v in verdicts if v.grade == grade)
+
+    def _unjudged(self, pair: Pair, problem: str) -> Judgment:
+        ids = {"query_id": pair.query.query_id, "doc_id": pair.document.doc_id}
+        keys = {"query_key": pair.query_key, "doc_key": pair.doc_key, "sample": pair.sample}
+        version = self.guideline.version(pair.query.query_id)
+        return Judgment(grade=None, outcome="failed", reason=problem, guideline=version, **ids, **keys)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """How much of a document an assessor sees: further columns by name, and at most so many characters of text."""
+
+    fields: tuple[str, ...] = ()
+    max_document_chars: int = 40_000
+
+    def at(self, document: Document) -> tuple[Document, int]:
+        """The document as seen, and after how many characters it was cut (0: not at all)."""
+        if len(document.text) <= self.max_document_chars:
+            return document, 0
+        return replace(document, text=document.text[: self.max_document_chars]), self.max_document_chars
+
+
+def verdict_schema(labels: Sequence[str], reasoning: bool) -> Schema:
+    """The JSON schema of an answer: reasoning first, where it is asked for, then the verdict."""
+    properties: dict[str, Any] = {"reasoning": {"type": "string"}} if reasoning else {}
+    properties["verdict"] = {"type": "string", "enum": list(labels)}
+    schema = {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+    return Schema.of("verdict", schema)

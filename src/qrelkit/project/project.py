@@ -1,0 +1,273 @@
+"""The composition root: names become objects here, and nowhere else.
+
+project = Project.open()            # qrelkit.yaml of this folder
+project.collection, project.runs(), project.human(), project.store
+project.judge(pool)                 # the Judge of the configuration, with guideline, examples, descriptions
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from glob import glob
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import polars as pl
+
+from qrelkit.core.collection import Collection
+from qrelkit.core.doors import Describer, GuideWriter, Judge, Model, Store
+from qrelkit.core.errors import InputError, Mismatch, UnknownName
+from qrelkit.core.guideline import Guideline, Scale
+from qrelkit.core.pool import Pool
+from qrelkit.core.qrels import Qrels
+from qrelkit.core.run import Run
+from qrelkit.core.wire import Settings, Shrink
+from qrelkit.project.config import NAME, Config, SamplingConfig, StageConfig, read_config
+
+BUILT_IN = ("lexical", "palette")  # need no model
+
+
+class Project:
+    """A configuration with the folder its paths are relative to. Opens things when they are first needed."""
+
+    def __init__(self, config: Config, folder: Path = Path()) -> None:
+        self.config, self.folder = config, folder
+        self._models: dict[str, Model] = {}
+
+    @staticmethod
+    def open(path: str | os.PathLike[str] = NAME) -> Project:
+        """The project of a qrelkit.yaml (or of the folder that has one)."""
+        file = Path(path)
+        file = file / NAME if file.is_dir() else file
+        return Project(read_config(file), file.parent)
+
+    def __enter__(self) -> Project:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if "store" in self.__dict__:
+            self.store.close()
+
+    def at(self, path: str) -> Path:
+        """A path of the configuration, relative to its file."""
+        return self.folder / path
+
+    @cached_property
+    def collection(self) -> Collection:
+        from qrelkit.steps.load import load
+
+        spec = self.config.collection
+        if not spec:
+            raise InputError("no collection: name one with --collection FOLDER, or `collection:` in qrelkit.yaml")
+        if isinstance(spec, str):
+            return load(spec if spec.startswith("irds:") else str(self.at(spec)))
+        return load(**{k: str(self.at(v)) if k in ("documents", "queries") else v for k, v in spec.items()})
+
+    @cached_property
+    def store(self) -> Store:
+        from qrelkit.stores.sql import SqlStore
+
+        path = self.config.store
+        if "://" in path:
+            return SqlStore(path)
+        file = self.at(path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return SqlStore(str(file))
+
+    @cached_property
+    def scale(self) -> Scale:
+        return Scale.read(self.config.scale, "scale")
+
+    def runs(self) -> list[Run]:
+        """All runs of the configuration, patterns expanded; tags that clash become file names."""
+        from qrelkit.formats.trec import distinct_tags, read_runs
+
+        pairs = []
+        for pattern in self.config.runs:
+            paths = sorted(glob(str(self.at(pattern)))) if any(c in pattern for c in "*?[") else [str(self.at(pattern))]
+            if not paths:
+                raise InputError(f"runs: nothing matches {pattern!r} in {self.folder.resolve()}")
+            pairs += [(run, path) for path in paths for run in read_runs(path)]
+        if not pairs:
+            raise InputError("no runs: name them on the command line, or under `runs:` in qrelkit.yaml")
+        return distinct_tags(pairs)
+
+    def human(self) -> dict[str, Qrels]:
+        """Human judgments by assessor: files of the configuration, those beside the collection, those typed in a review."""
+        from qrelkit.formats.trec import read_qrels
+
+        out = {name: read_qrels(str(self.at(path)), name=name) for name, path in self.config.qrels.items()}
+        if not out and self.config.collection:
+            out = dict(self.collection.qrels)
+        return out | self.reviewed()
+
+    def reviewed(self) -> dict[str, Qrels]:
+        """What people graded in review sheets, by assessor; a later row replaces an earlier one."""
+        judges = self.store.judges().filter(pl.col("key").str.starts_with("human:"))
+        out = {}
+        for key, name in judges.select("key", "name").iter_rows():
+            rows = self.store.judgments(key).filter(pl.col("outcome") != "failed")
+            rows = rows.unique(["query_id", "doc_id"], keep="last", maintain_order=True).with_columns(origin=pl.lit(name))
+            if rows.height:
+                out[name] = Qrels.of(rows, name)
+        return out
+
+    # models
+
+    def model(self, name: str) -> Model:
+        """The model behind `provider:name`; one object per name. Refuses what `local_only` does not allow."""
+        from qrelkit.core.plugins import find
+
+        if name not in self._models:
+            provider, colon, rest = name.partition(":")
+            if not colon or not rest:
+                raise InputError(f"a model is named provider:name, such as openai:gpt-4o-mini; found {name!r}")
+            build = find("models", provider)
+            self._models[name] = build(name, **self._options(provider, name))
+        return self._models[name]
+
+    def _options(self, provider: str, name: str) -> dict[str, Any]:
+        if provider != "openai":
+            return {"folder": self.folder} if provider in ("scripted", "replay") else {}
+        from qrelkit.models.prices import read_prices
+
+        prices = self.config.prices
+        own = self.config.models.get(name)
+        allowed = [*self.config.allow_hosts] if self.config.local_only else None
+        return {
+            "base_url": own.base_url if own else None,
+            "timeout_s": own.timeout_s if own else 120.0,
+            "extra_body": dict(own.extra_body) if own else None,
+            "at_once": self.config.at_once,
+            "prices": read_prices(str(self.at(prices)) if isinstance(prices, str) else prices),
+            "allow_hosts": allowed,
+        }
+
+    def models(self, *names: str) -> Mapping[str, Model]:
+        return {name: self.model(name) for name in names if name not in BUILT_IN}
+
+    # assessors
+
+    def guide_writer(self) -> GuideWriter:
+        from qrelkit.judges.guide import Guide
+        from qrelkit.judges.prompt import read_prompt
+
+        stage = self.config.guide
+        if stage is None:
+            raise InputError("no model writes guidelines: give --model provider:name, or `guide: {model: …}` in qrelkit.yaml")
+        if stage.model in BUILT_IN:
+            raise InputError(f"{stage.model} cannot write guidelines; that needs a language model (provider:name)")
+        prompt = read_prompt(self._prompt(stage, "guide"), "guide")
+        instructions = stage.instructions or self.config.instructions
+        return Guide(stage.model, self.scale, prompt, instructions=instructions, sampling=_settings(stage.sampling))
+
+    def describer(self) -> Describer:
+        from qrelkit.judges.describe import Describe
+        from qrelkit.judges.palette import Palette
+        from qrelkit.judges.prompt import read_prompt
+
+        stage = self.config.describe or StageConfig(model="palette")
+        if stage.model == "palette":
+            return Palette()
+        if stage.model in BUILT_IN:
+            raise UnknownName("describer", stage.model, ["palette", "openai:…"])
+        prompt = read_prompt(self._prompt(stage, "describe"), "describe")
+        shrink = Shrink(max_side_px=stage.max_side_px)
+        return Describe(stage.model, prompt, shrink=shrink, sampling=_settings(stage.sampling), instructions=stage.instructions)
+
+    def judge(self, pool: Pool) -> Judge:
+        """The configured judge for a pool (a lexical one learns its cuts from the pool or from human qrels)."""
+        return self._lexical(pool) if self.config.judge.model == "lexical" else self._pointwise(pool)
+
+    def descriptions(self) -> dict[str, str]:
+        """Image digest → text, where the judge's route uses descriptions; what the describer has done so far."""
+        if self.config.judge.route != "described":
+            return {}
+        return dict(self.store.descriptions(self.describer().key))
+
+    def guideline(self) -> Guideline:
+        """Scale, instructions, and the newest (or newest approved) version of each query's part, as of now."""
+        from qrelkit.steps.guide import newest
+
+        stage = self.config.judge
+        own = newest(self.store, self.at(self.config.guidelines), approved=stage.approved) if stage.guided else {}
+        return Guideline(scale=self.scale, instructions=stage.instructions or self.config.instructions, queries=own)
+
+    def examples(self, query_ids: Sequence[str]) -> Mapping[str, Sequence[Any]]:
+        """The examples that the judge is shown, per query; empty without `judge.examples`."""
+        from qrelkit.judges.examples import Draw, draw_examples
+
+        wanted = self.config.judge.examples
+        if wanted is None:
+            return {}
+        human = self.human()
+        if not human:
+            raise Mismatch("judge.examples needs human qrels to draw from, and there are none")
+        draw = Draw(n=wanted.n, rule=wanted.rule, grades=tuple(wanted.grades), seed=wanted.seed)
+        return draw_examples(next(iter(human.values())), self.collection, query_ids, draw)
+
+    def _pointwise(self, pool: Pool) -> Judge:
+        from qrelkit.judges.pointwise import Look, Pointwise
+        from qrelkit.judges.prompt import read_prompt
+
+        stage = self.config.judge
+        query_ids: list[str] = pool.frame["query_id"].unique(maintain_order=True).to_list()
+        return Pointwise(
+            stage.model,
+            self.guideline(),
+            read_prompt(self._prompt(stage, "pointwise"), "judge"),
+            route=stage.route,
+            sampling=_settings(stage.sampling),
+            shrink=Shrink(max_side_px=stage.max_side_px),
+            samples=stage.samples,
+            examples=self.examples(query_ids),
+            descriptions=self.descriptions(),
+            look=Look(fields=tuple(stage.fields), max_document_chars=stage.max_document_chars),
+            name=stage.name,
+        )
+
+    def _lexical(self, pool: Pool) -> Judge:
+        from qrelkit.judges.lexical import Lexical
+
+        stage = self.config.judge
+        described = stage.route != "text"
+        cuts: str | Qrels = "quantile"
+        if stage.cuts != "quantile":
+            human = self.human()
+            if stage.cuts not in human:
+                raise UnknownName("assessor to learn cuts from", stage.cuts, ["quantile", *human])
+            cuts = human[stage.cuts]
+        return Lexical.fit(
+            pool.frame.select("query_id", "doc_id"),
+            self.collection,
+            self.scale,
+            descriptions=described_documents(self.collection, self.store.descriptions(self.describer().key))
+            if described
+            else None,
+            cuts=cuts,
+            seed=self.config.seed,
+            requires_description=described,
+        )
+
+    def _prompt(self, stage: StageConfig, shipped: str) -> str:
+        if stage.prompt and self.at(stage.prompt).is_file():
+            return str(self.at(stage.prompt))
+        return stage.prompt or shipped
+
+
+def described_documents(collection: Collection, descriptions: Mapping[str, str]) -> dict[str, str]:
+    """Document id → the descriptions of its images, joined in their order."""
+    texts = pl.DataFrame(
+        {"digest": list(descriptions.keys()), "text": list(descriptions.values())},
+        schema={"digest": pl.String, "text": pl.String},
+    )
+    rows = collection.images().select("doc_id", "digest", "position").join(texts, on="digest").sort("doc_id", "position")
+    joined = rows.group_by("doc_id", maintain_order=True).agg(pl.col("text").str.join(" "))
+    return dict(joined.iter_rows())
+
+
+def _settings(sampling: SamplingConfig) -> Settings:
+    return Settings(**sampling.model_dump())

@@ -1,0 +1,89 @@
+"""describe: images in, texts out; once per image (its bytes) and describer, whatever the number of queries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from qrelkit.core.collection import Collection
+from qrelkit.core.doors import Describer, Model, Store
+from qrelkit.core.records import Image
+from qrelkit.core.wire import Flow
+from qrelkit.steps.drive import Tally, drive
+
+BATCH = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Described:
+    """`texts`: image digest → description; `missing`: images that could not be described; `known`: were in the store."""
+
+    texts: Mapping[str, str]
+    missing: int
+    known: int
+    tally: Tally
+
+    def __repr__(self) -> str:
+        return f"Described({len(self.texts):,} images, {self.known:,} known, {self.missing:,} without a description)"
+
+
+def describe(
+    collection: Collection,
+    describer: Describer,
+    *,
+    store: Store,
+    models: Mapping[str, Model] | None = None,
+    doc_ids: pl.Series | None = None,
+    at_once: int = 16,
+    budget_usd: float | None = None,
+    progress: Callable[[Tally], None] | None = None,
+) -> Described:
+    """Describes every image of the documents (all, or those of `doc_ids`) that this describer has not described yet."""
+    known = store.descriptions(describer.key)
+    wanted = images_to_describe(collection, doc_ids)
+    todo = wanted.filter(~pl.col("digest").is_in(list(known)))
+    new: dict[str, str] = {}
+    saved: set[str] = set()
+
+    def save() -> None:
+        rest = {digest: text for digest, text in new.items() if digest not in saved}
+        store.add_descriptions(describer.key, rest)
+        saved.update(rest)
+
+    def done(result: tuple[str, str | None]) -> None:
+        digest, text = result
+        if text is not None:
+            new[digest] = text
+            if len(new) - len(saved) >= BATCH:
+                save()
+
+    flows = (_named(describer, image) for image in _images(todo, collection))
+    try:
+        tally = drive(
+            flows, models=models or {}, store=store, done=done, at_once=at_once, budget_usd=budget_usd, progress=progress
+        )
+    finally:
+        save()
+    digests = set(wanted["digest"])
+    texts = {digest: text for digest, text in (known | new).items() if digest in digests}
+    return Described(texts=texts, missing=len(digests) - len(texts), known=len(texts) - len(new), tally=tally)
+
+
+def images_to_describe(collection: Collection, doc_ids: pl.Series | None = None) -> pl.DataFrame:
+    """The distinct images (digest, doc_id of one document that has it)."""
+    images = collection.images().select("digest", "doc_id")
+    if doc_ids is not None:
+        images = images.filter(pl.col("doc_id").is_in(doc_ids.unique().implode()))
+    return images.unique("digest", keep="first", maintain_order=True)
+
+
+def _images(todo: pl.DataFrame, collection: Collection) -> Iterator[Image]:
+    for digest, doc_id in todo.iter_rows():
+        yield next(image for image in collection.document(doc_id).images if image.digest == digest)
+
+
+def _named(describer: Describer, image: Image) -> Flow[tuple[str, str | None]]:
+    text = yield from describer.flow(image)
+    return image.digest, text

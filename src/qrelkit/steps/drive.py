@@ -1,0 +1,387 @@
+"""The driver: runs conversations against models. The only place that waits.
+
+    flows ─▶ worker × at_once ─▶ ledger? ─▶ in flight? ─▶ budget? ─▶ model (retries) ─▶ store ─▶ back into the flow
+
+A flow (see core/wire.py) yields a round of requests and is sent their replies. Whatever a model answered is on disk before
+its flow goes on, so a crash at any moment costs at most the replies that were still on their way. Replies that arrive in
+one turn of the event loop are committed together, from the loop itself: a writer thread measured slower. Equal requests
+in flight are asked once. Running the same flows again asks nothing: the ledger answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Generic, Literal, TypeVar
+
+from qrelkit.core.doors import Model, Store
+from qrelkit.core.errors import InputError, ModelError, OutOfBudget, RateLimited, Rejected, UnknownName, Unreachable
+from qrelkit.core.wire import Flow, Reply, Request, Text
+from qrelkit.steps.loop import on_interrupt, run_alone, settle, spoil
+
+T = TypeVar("T")
+Stopped = Literal["", "budget", "interrupted"]
+GIVE_UP_AFTER = 20  # failures in a row, without one reply, that mean the endpoint is down
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a drive did: `asked` requests left the house, `known` came from the ledger, `joined` shared one in flight."""
+
+    done: int = 0
+    asked: int = 0
+    known: int = 0
+    joined: int = 0
+    failed: int = 0
+    retried: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    tokens_cached: int = 0
+    cost_usd: float = 0.0
+    unpriced: int = 0  # replies whose price is unknown: not free
+    seconds: float = 0.0
+    stopped: Stopped = ""
+    served: dict[str, set[str]] = field(default_factory=dict)
+    errors: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a reader of the results must know."""
+        out = [
+            f"{model} answered as several models: {', '.join(sorted(names))}"
+            for model, names in self.served.items()
+            if len(names) > 1
+        ]
+        return out + [f"{count} × {error}" for error, count in sorted(self.errors.items())]
+
+
+def drive(
+    flows: Iterable[Flow[T]],
+    *,
+    models: Mapping[str, Model],
+    store: Store,
+    done: Callable[[T], None],
+    at_once: int = 16,
+    budget_usd: float | None = None,
+    retries: int = 4,
+    progress: Callable[[Tally], None] | None = None,
+    seed: int = 0,
+) -> Tally:
+    """Runs every flow to its end and hands each result to `done`, in order of completion.
+
+    `at_once` conversations are held at a time and flows are pulled lazily. Stops cleanly on Ctrl-C and when the next
+    request might exceed `budget_usd` (`Tally.stopped` says which); raises ModelError when no request can succeed. Can
+    be called from inside a running event loop (a notebook): it then works in a thread of its own.
+    """
+    driver: Driver[T] = Driver(
+        models, store, done, at_once=at_once, budget_usd=budget_usd, retries=retries, progress=progress, seed=seed
+    )
+    return run_alone(driver.run(iter(flows), at_once))
+
+
+class _Ended(Exception):
+    """This drive asks nothing more; the conversation is taken up again by the next one."""
+
+
+class Driver(Generic[T]):
+    """The state of one drive; used once."""
+
+    def __init__(
+        self,
+        models: Mapping[str, Model],
+        store: Store,
+        done: Callable[[T], None],
+        *,
+        at_once: int,
+        budget_usd: float | None,
+        retries: int,
+        progress: Callable[[Tally], None] | None,
+        seed: int,
+    ) -> None:
+        if at_once < 1:
+            raise InputError(f"at_once must be at least 1, not {at_once}")
+        self.models, self.store, self.done = models, store, done
+        self.budget_usd, self.retries, self.progress = budget_usd, retries, progress
+        self.tally = Tally()
+        self.chance = random.Random(seed)
+        self.stopping = False
+        self.fatal: BaseException | None = None
+        self.failures_in_a_row = 0
+        self.flying: dict[str, asyncio.Future[Reply]] = {}
+        self.sending = 0
+        self.dearest: dict[str, float] = {}  # per model, the dearest reply so far: what one more may cost
+        self.lines: dict[str, _Line] = {}
+        self.lookups: list[tuple[str, asyncio.Future[Reply | None]]] = []
+        self.unsaved: list[tuple[Request, Reply, asyncio.Future[None]]] = []
+        self.said_at = 0.0
+
+    async def run(self, flows: Iterator[Flow[T]], at_once: int) -> Tally:
+        self.loop = asyncio.get_running_loop()
+        self.halt = asyncio.Event()
+        started = self.loop.time()
+        workers = [asyncio.ensure_future(self._work(flows)) for _ in range(at_once)]
+        try:
+            with on_interrupt(self.loop, partial(self._interrupt, workers)):
+                ended = await asyncio.gather(*workers, return_exceptions=True)
+        finally:
+            self._save()
+            for model in self.models.values():
+                await model.close()
+            self.tally.seconds = self.loop.time() - started
+        failed = [e for e in ended if isinstance(e, BaseException) and not isinstance(e, asyncio.CancelledError)]
+        if self.fatal or failed:
+            raise self.fatal or failed[0]
+        if self.progress:
+            self.progress(self.tally)
+        return self.tally
+
+    def _interrupt(self, workers: Sequence[asyncio.Future[None]]) -> None:
+        """First Ctrl-C: ask nothing more and wait for what is on its way. Second: do not wait."""
+        if self.stopping and self.tally.stopped == "interrupted":
+            for worker in workers:
+                worker.cancel()
+        self.tally.stopped = "interrupted"
+        self._stop()
+
+    def _stop(self, fatal: BaseException | None = None) -> None:
+        """Nothing more is asked; whoever waits to try again stops waiting."""
+        self.stopping, self.fatal = True, self.fatal or fatal
+        self.halt.set()
+
+    async def _work(self, flows: Iterator[Flow[T]]) -> None:
+        while not self.stopping:
+            flow = next(flows, None)
+            if flow is None:
+                return
+            try:
+                await self._converse(flow)
+            except OutOfBudget:
+                self.tally.stopped = self.tally.stopped or "budget"
+                self._stop()
+            except _Ended:
+                return
+            except BaseException:
+                self._stop()  # the others end their turn; what they paid for is kept
+                raise
+            finally:
+                flow.close()
+
+    async def _converse(self, flow: Flow[T]) -> None:
+        try:
+            asked = next(flow)
+            while True:
+                if len(asked) == 1:
+                    asked = flow.send((await self._ask(asked[0]),))
+                else:
+                    asked = flow.send(await asyncio.gather(*map(self._ask, asked)))
+        except StopIteration as end:
+            self.done(end.value)
+            self.tally.done += 1
+            if self.progress and (now := self.loop.time()) - self.said_at > 0.1:
+                self.said_at = now
+                self.progress(self.tally)
+
+    async def _ask(self, request: Request) -> Reply:
+        """The reply to a request: one in flight, one of the ledger, or a new one, which is on disk when it returns."""
+        digest = request.digest
+        flying = self.flying.get(digest)
+        if flying is not None:
+            self.tally.joined += 1
+            return await asyncio.shield(flying)
+        mine: asyncio.Future[Reply] = self.loop.create_future()
+        self.flying[digest] = mine
+        try:
+            known = await self._look_up(digest)
+            if known is not None:
+                self.tally.known += 1
+                reply = replace(known, known=True, request=digest)
+            else:
+                reply = await self._send(request, digest)
+            mine.set_result(reply)
+        except BaseException as error:
+            spoil(mine, error if isinstance(error, Exception) else _Ended())
+            raise
+        finally:
+            del self.flying[digest]
+        return reply
+
+    # the ledger: what is looked up, or answered, in one turn of the loop goes to the store together
+
+    def _look_up(self, digest: str) -> asyncio.Future[Reply | None]:
+        found: asyncio.Future[Reply | None] = self.loop.create_future()
+        if not self.lookups:
+            self.loop.call_soon(self._look_up_all)
+        self.lookups.append((digest, found))
+        return found
+
+    def _look_up_all(self) -> None:
+        batch, self.lookups = self.lookups, []
+        try:
+            known = self.store.replies([digest for digest, _ in batch])
+        except Exception as error:
+            for _, found in batch:
+                spoil(found, error)
+            return
+        for digest, found in batch:
+            settle(found, known.get(digest))
+
+    def _keep(self, request: Request, reply: Reply) -> asyncio.Future[None]:
+        saved: asyncio.Future[None] = self.loop.create_future()
+        if not self.unsaved:
+            self.loop.call_soon(self._save)
+        self.unsaved.append((request, reply, saved))
+        return saved
+
+    def _save(self) -> None:
+        batch, self.unsaved = self.unsaved, []
+        if not batch:
+            return
+        try:
+            self.store.add_replies([(request, reply) for request, reply, _ in batch])
+        except Exception as error:
+            self._stop(error)
+            for _, _, saved in batch:
+                spoil(saved, error)
+            return
+        for _, _, saved in batch:
+            settle(saved, None)
+
+    # the endpoint
+
+    async def _send(self, request: Request, digest: str) -> Reply:
+        model = self._model(request.model)
+        if self.budget_usd is not None:
+            self._reserve(model, request)
+        if self.stopping:  # another worker met the end while this one was looking up
+            raise _Ended
+        self.sending += 1
+        try:
+            reply = await self._try(model, request)
+            if reply.outcome == "failed":
+                self._count_failure(reply)
+                return replace(reply, request=digest)
+            reply = replace(reply, request=digest, cost_usd=model.cost_usd(reply) if reply.cost_usd is None else reply.cost_usd)
+            self._count(request.model, reply)
+        finally:
+            self.sending -= 1
+        await self._keep(request, reply)
+        return reply
+
+    async def _try(self, model: Model, request: Request) -> Reply:
+        """One reply, however many tries it takes; `failed` with the last error where none came."""
+        for attempt in range(1, self.retries + 2):
+            try:
+                self.tally.asked += 1
+                reply = await self._line(model).ask(request)
+                return reply if attempt == 1 else replace(reply, attempts=attempt)
+            except Rejected as error:
+                if error.fatal:
+                    self._stop(error)
+                return Reply(text="", outcome="failed", error=str(error), attempts=attempt)
+            except (RateLimited, Unreachable) as error:
+                if attempt > self.retries or self.stopping:
+                    return Reply(text="", outcome="failed", error=str(error), attempts=attempt)
+                self.tally.retried += 1
+                await self._pause(getattr(error, "retry_after_s", None), attempt)
+        raise AssertionError("the loop above always returns")
+
+    async def _pause(self, told_s: float | None, attempt: int) -> None:
+        """What the endpoint asked for, or a random share of a doubling wait; cut short when the drive stops."""
+        wait_s = told_s if told_s is not None else self.chance.uniform(0.1, 0.5) * 2**attempt
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.halt.wait(), wait_s)
+
+    def _model(self, name: str) -> Model:
+        if name not in self.models:
+            raise UnknownName("model", name, self.models)
+        return self.models[name]
+
+    def _line(self, model: Model) -> _Line:
+        if model.name not in self.lines:
+            self.lines[model.name] = _Line(model)
+        return self.lines[model.name]
+
+    def _reserve(self, model: Model, request: Request) -> None:
+        """Raises OutOfBudget when this request, and those on their way, might spend more than is left."""
+        assert self.budget_usd is not None
+        one = self.dearest.get(model.name)
+        if one is None:
+            one = worst_case_usd(model, request)
+        if self.tally.cost_usd + (self.sending + 1) * one > self.budget_usd:
+            raise OutOfBudget(f"the next request could exceed the budget of ${self.budget_usd:g}")
+
+    def _count(self, name: str, reply: Reply) -> None:
+        tally = self.tally
+        self.failures_in_a_row = 0
+        tally.tokens_in += reply.tokens_in or 0
+        tally.tokens_out += reply.tokens_out or 0
+        tally.tokens_cached += reply.tokens_cached or 0
+        if reply.cost_usd is None:
+            tally.unpriced += 1
+        else:
+            tally.cost_usd += reply.cost_usd
+            self.dearest[name] = max(reply.cost_usd, self.dearest.get(name, 0.0))
+        if reply.served:
+            tally.served.setdefault(name, set()).add(reply.served)
+
+    def _count_failure(self, reply: Reply) -> None:
+        self.tally.failed += 1
+        self.tally.errors[reply.error] = self.tally.errors.get(reply.error, 0) + 1
+        self.failures_in_a_row += 1
+        if self.failures_in_a_row >= GIVE_UP_AFTER and self.fatal is None:
+            what = f"{GIVE_UP_AFTER} requests in a row failed; the last said: {reply.error}"
+            self._stop(Unreachable(f"{what}. What was answered is kept; run again later"))
+
+
+def worst_case_usd(model: Model, request: Request) -> float:
+    """What a request may cost at most, before anything is known: its own length in characters as tokens, the whole output.
+
+    Raises InputError where the model's price is unknown: a budget cannot be kept then.
+    """
+    tokens_in = sum(len(p.text) if isinstance(p, Text) else 2000 for m in request.messages for p in m.parts)
+    cost = model.cost_usd(Reply(text="", tokens_in=tokens_in, tokens_out=request.settings.max_tokens or 4096))
+    if cost is None:
+        raise InputError(
+            f"a budget needs prices and none is known for {model.name}: add it under `prices:`"
+        )
+    return cost
+
+
+class _Line:
+    """Gathers the requests of one turn into calls of at most `model.at_most` (1: each request is a call of its own)."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.waiting: list[tuple[Request, asyncio.Future[Reply]]] = []
+        self.calls: set[asyncio.Task[None]] = set()
+
+    async def ask(self, request: Request) -> Reply:
+        if self.model.at_most == 1:
+            return (await self.model.replies((request,)))[0]
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Reply] = loop.create_future()
+        if not self.waiting:
+            loop.call_soon(self._call)
+        self.waiting.append((request, answer))
+        return await answer
+
+    def _call(self) -> None:
+        batch, self.waiting = self.waiting, []
+        for start in range(0, len(batch), self.model.at_most):
+            call = asyncio.ensure_future(self._answer(batch[start : start + self.model.at_most]))
+            self.calls.add(call)
+            call.add_done_callback(self.calls.discard)
+
+    async def _answer(self, batch: Sequence[tuple[Request, asyncio.Future[Reply]]]) -> None:
+        try:
+            replies = await self.model.replies([request for request, _ in batch])
+        except ModelError as error:
+            for _, answer in batch:
+                spoil(answer, error)
+            return
+        for (_, answer), reply in zip(batch, replies, strict=True):
+            settle(answer, reply)

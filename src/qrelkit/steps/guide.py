@@ -1,0 +1,123 @@
+"""guide: queries in, their own parts of the guideline out, as YAML that a person can edit.
+
+    guidelines/q12.yaml      one file per query; edit it, and the edit is a new version
+    approved: ann            a line that says who approved this version
+
+`guide` never overwrites a file whose content it did not write itself. What is judged with which version is in the store.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qrelkit.core.doors import GuideWriter, Model, Store
+from qrelkit.core.errors import InputError
+from qrelkit.core.guideline import QueryGuideline
+from qrelkit.core.records import Query
+from qrelkit.core.wire import Flow, digest_bytes
+from qrelkit.steps.drive import Tally, drive
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guided:
+    """`guidelines`: query id → its newest version; `written` are new, `unread` could not be had from the model."""
+
+    guidelines: Mapping[str, QueryGuideline]
+    written: int
+    unread: Sequence[str]
+    tally: Tally
+
+    def __repr__(self) -> str:
+        return f"Guided({len(self.guidelines)} queries, {self.written} written now, {len(self.unread)} unread)"
+
+
+def guide(
+    queries: Sequence[Query],
+    writer: GuideWriter,
+    *,
+    store: Store,
+    models: Mapping[str, Model] | None = None,
+    folder: Path | None = None,
+    at_once: int = 16,
+    budget_usd: float | None = None,
+    progress: Callable[[Tally], None] | None = None,
+) -> Guided:
+    """Writes a guideline for every query that has none yet; with a `folder`, as YAML files too."""
+    known = newest(store, folder)
+    todo = [query for query in queries if query.query_id not in known]
+    new: dict[str, QueryGuideline] = {}
+
+    def done(result: QueryGuideline | None) -> None:
+        if result is not None:
+            store.add_guidelines([result], "written")
+            new[result.query_id] = result
+
+    flows: Iterator[Flow[QueryGuideline | None]] = (writer.flow(query) for query in todo)
+    tally = drive(flows, models=models or {}, store=store, done=done, at_once=at_once, budget_usd=budget_usd, progress=progress)
+    if folder is not None:
+        for query_id, guideline in {**known, **new}.items():
+            write_guideline(guideline, file_of(folder, query_id))
+    unread = [query.query_id for query in todo if query.query_id not in new]
+    return Guided(guidelines={**known, **new}, written=len(new), unread=unread, tally=tally)
+
+
+def newest(store: Store, folder: Path | None = None, *, approved: bool = False) -> dict[str, QueryGuideline]:
+    """Each query's newest guideline, or its newest approved one. Edited files become versions in the store first."""
+    if folder is not None and folder.is_dir():
+        store.add_guidelines(read_guidelines(folder), "edited")
+    rows = store.guidelines()
+    out: dict[str, QueryGuideline] = {}
+    for row in rows.iter_rows(named=True):  # in order of writing: the last one stands
+        guideline = QueryGuideline.read(_content(row), f"the store's guideline of query {row['query_id']}")
+        if guideline.approved or not approved:
+            out[row["query_id"]] = guideline
+    return out
+
+
+def _content(row: Mapping[str, Any]) -> dict[str, Any]:
+    import orjson
+
+    return {"query_id": row["query_id"], "approved": row["approved"] or "", **orjson.loads(row["content"])}
+
+
+def file_of(folder: Path, query_id: str) -> Path:
+    """The file of a query's guideline; ids that are no safe file name get a readable one with a digest."""
+    if re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,80}", query_id):
+        return folder / f"{query_id}.yaml"
+    safe = re.sub(r"[^A-Za-z0-9_-]+", "_", query_id)[:40]
+    return folder / f"{safe}-{digest_bytes(query_id.encode())[:8]}.yaml"
+
+
+def read_guidelines(folder: Path) -> list[QueryGuideline]:
+    """Every `*.yaml` of a folder; raises InputError naming the file that cannot be read."""
+    return [read_guideline(path) for path in sorted(folder.glob("*.yaml"))]
+
+
+def read_guideline(path: Path) -> QueryGuideline:
+    """One query's guideline from YAML."""
+    import yaml
+
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as YAML: {error}") from None
+    return QueryGuideline.read(value, str(path))
+
+
+def write_guideline(guideline: QueryGuideline, path: Path) -> bool:
+    """Writes a guideline unless the file exists: what a person may have edited is never overwritten. True if written."""
+    import yaml
+
+    if path.exists():
+        return False
+    value = {"query_id": guideline.query_id, **guideline.content(), "approved": guideline.approved}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".tmp")
+    fresh.write_text(yaml.safe_dump(value, allow_unicode=True, sort_keys=False, width=100), encoding="utf-8", newline="\n")
+    os.replace(fresh, path)
+    return True

@@ -1,0 +1,167 @@
+"""judge: pairs in, judgments out. Known pairs never become conversations.
+
+A pair is known when the store has a judgment of this judge (its settings' digest) for the same query with the same guideline
+version and examples, and the same document with the same images and descriptions. That is one column join; only the rest
+are rendered. `failed` pairs (no reply came) are asked again; `refused`, `unparsable` and `out_of_range` were paid for and
+are asked again only by name, as the next sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+import polars as pl
+
+from qrelkit.core.collection import Collection
+from qrelkit.core.doors import Judge, Model, Store
+from qrelkit.core.errors import UnknownName
+from qrelkit.core.pool import Pool
+from qrelkit.core.qrels import Qrels
+from qrelkit.core.records import PAID, Judgment, Pair, Query
+from qrelkit.steps.drive import Tally, drive
+
+BATCH = 500  # judgments written together; a crash costs none of them, since their replies are in the ledger
+PAIR = ["query_id", "doc_id"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """The outcome of `judge`: one row per pair of the pool in `frame` (query_id, doc_id, grade, outcome, sample, new),
+    how the driver fared, and how many judgments of older versions the store holds for these pairs (`stale`)."""
+
+    judge: Judge
+    frame: pl.DataFrame
+    tally: Tally
+    stale: int = 0
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def ungraded(self) -> int:
+        """Pairs without a grade, those not asked yet included. None of them is ever a 0."""
+        return int(self.frame["grade"].null_count())
+
+    @property
+    def known(self) -> int:
+        """Pairs that cost nothing: their judgments were in the store."""
+        return self.frame.height - int(self.frame["new"].sum())
+
+    def qrels(self, name: str = "") -> Qrels:
+        """These judgments as qrels; ungraded pairs keep their outcome."""
+        rows = self.frame.filter(pl.col("outcome").is_not_null())
+        return Qrels.of(rows.with_columns(origin=pl.lit(name or self.judge.name)), name or self.judge.name)
+
+    def __repr__(self) -> str:
+        return f"Judged({self.frame.height:,} pairs, {self.known:,} known, {self.ungraded:,} ungraded, by {self.judge.name})"
+
+
+def judge(
+    pool: Pool,
+    judge: Judge,
+    collection: Collection,
+    *,
+    store: Store,
+    models: Mapping[str, Model] | None = None,
+    at_once: int = 16,
+    budget_usd: float | None = None,
+    retry: Sequence[str] = (),
+    limit: int | None = None,
+    progress: Callable[[Tally], None] | None = None,
+) -> Judged:
+    """Judges every pair of the pool that is not known yet, the pairs of one query together.
+
+    `retry` names paid outcomes to be asked again; `limit` asks at most so many pairs. Every judgment is in the store when
+    this returns, however it ends; `Judged.tally.stopped` says whether it ended early.
+    """
+    state = standing(pool, judge, collection, store, retry)
+    todo = state.filter(pl.col("todo")).head(limit if limit is not None else state.height)
+    store.add_judge(judge.key, judge.name, judge.settings)
+    new: list[Judgment] = []
+    saved = 0
+
+    def save() -> None:
+        nonlocal saved
+        store.add_judgments(judge.key, new[saved:])
+        saved = len(new)
+
+    def done(judgments: Sequence[Judgment]) -> None:
+        new.extend(judgments)
+        if len(new) - saved >= BATCH:
+            save()
+
+    flows = (judge.flow([pair]) for pair in _pairs(todo, collection))
+    try:
+        tally = drive(
+            flows, models=models or {}, store=store, done=done, at_once=at_once, budget_usd=budget_usd, progress=progress
+        )
+    finally:
+        save()
+    return _judged(state, new, judge, tally)
+
+
+def standing(pool: Pool, judge: Judge, collection: Collection, store: Store, retry: Sequence[str] = ()) -> pl.DataFrame:
+    """How the pool stands with a judge: query_id, doc_id, query_key, doc_key, grade, outcome, sample, stale, todo.
+
+    One join against the store; nothing is rendered or asked. Raises UnknownName for an outcome that cannot be retried,
+    and for queries and documents that the collection does not have.
+    """
+    for outcome in retry:
+        if outcome not in PAID:
+            raise UnknownName("outcome to be asked again", outcome, PAID)
+    frame = with_keys(pool.frame.select(PAIR), judge, collection)
+    rows = store.known(judge.key)
+    keys = [*PAIR, "query_key", "doc_key"]
+    older = rows.join(frame, on=keys, how="anti").join(frame, on=PAIR, how="semi").height
+    state = frame.join(rows.select(*keys, "grade", "outcome", "sample"), on=keys, how="left", maintain_order="left")
+    again = pl.col("outcome").is_in(["failed", *retry])
+    return state.with_columns(
+        todo=pl.col("outcome").is_null() | again,
+        sample=pl.when(pl.col("outcome").is_in(list(retry))).then(pl.col("sample") + 1).otherwise(pl.col("sample").fill_null(0)),
+        stale=pl.lit(older),
+    )
+
+
+def with_keys(pairs: pl.DataFrame, judge: Judge, collection: Collection) -> pl.DataFrame:
+    """Adds query_key and doc_key: one digest per distinct query and document, not per pair."""
+    queries = collection.queries.select("query_id", "fingerprint").join(pairs, on="query_id", how="semi")
+    missing = pairs.join(queries, on="query_id", how="anti")["query_id"].unique()
+    if len(missing):
+        raise UnknownName("query", str(missing[0]), collection.queries["query_id"].to_list())
+    query_keys = [judge.query_key(q, f) for q, f in queries.iter_rows()]
+    doc_ids = pairs["doc_id"].unique(maintain_order=True)
+    prints = collection.fingerprints(doc_ids)
+    images: dict[str, list[str]] = {}
+    known = collection.images().select("doc_id", "digest", "position").filter(pl.col("doc_id").is_in(doc_ids.implode()))
+    for doc_id, digest, _ in known.sort("doc_id", "position").iter_rows():
+        images.setdefault(doc_id, []).append(digest)
+    doc_keys = [judge.doc_key(d, f, images.get(d, ())) for d, f in zip(doc_ids, prints, strict=True)]
+    by_query = pl.DataFrame({"query_id": queries["query_id"], "query_key": query_keys}, schema_overrides={"query_key": pl.String})
+    by_doc = pl.DataFrame({"doc_id": doc_ids, "doc_key": doc_keys}, schema_overrides={"doc_key": pl.String})
+    keyed = pairs.join(by_query, on="query_id", how="left", maintain_order="left")
+    return keyed.join(by_doc, on="doc_id", how="left", maintain_order="left")
+
+
+def _pairs(todo: pl.DataFrame, collection: Collection) -> Iterator[Pair]:
+    """The pairs as records, lazily, query by query."""
+    columns = todo.select(*PAIR, "query_key", "doc_key", "sample")
+    for query_id, rows in groupby(columns.iter_rows(), key=lambda row: row[0]):
+        query: Query = collection.query(query_id)
+        for _, doc_id, query_key, doc_key, sample in rows:
+            document = collection.document(doc_id)
+            yield Pair(query=query, document=document, query_key=query_key, doc_key=doc_key, sample=sample)
+
+
+def _judged(state: pl.DataFrame, new: Iterable[Judgment], judge: Judge, tally: Tally) -> Judged:
+    rows = [(j.query_id, j.doc_id, j.grade, j.outcome, True) for j in new]
+    schema = {"query_id": pl.String, "doc_id": pl.String, "grade": pl.Int32, "outcome": pl.String, "new": pl.Boolean}
+    fresh = pl.DataFrame(rows, schema=schema, orient="row")
+    frame = state.join(fresh, on=PAIR, how="left", suffix="_new", maintain_order="left").with_columns(
+        grade=pl.when("new").then("grade_new").otherwise("grade").cast(pl.Int32),
+        outcome=pl.when("new").then("outcome_new").otherwise("outcome"),
+        new=pl.col("new").fill_null(False),
+    )
+    counts = frame.group_by(pl.col("outcome").fill_null("not asked")).len().sort("outcome")
+    stale = int(state["stale"][0]) if state.height else 0
+    frame = frame.select(*PAIR, "grade", "outcome", "sample", "new", "query_key", "doc_key")
+    return Judged(judge=judge, frame=frame, tally=tally, stale=stale, outcomes=dict(counts.iter_rows()))

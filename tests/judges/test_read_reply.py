@@ -1,0 +1,118 @@
+"""The reply reader: every row is a reply as models write them, beside what a careful person would read."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from qrelkit.core.guideline import SCALES, Grade, Scale
+from qrelkit.core.wire import Reply
+from qrelkit.judges.read_reply import read_reply, verdict_probabilities
+
+PRODUCT, TREC = SCALES["product-3"], SCALES["trec-0-3"]
+UNSURE = Scale(
+    name="unsure",
+    grades=(Grade(value=0, label="no", meaning="no"), Grade(value=1, label="yes", meaning="yes")),
+    cannot_judge=True,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "grade"),
+    [
+        ('{"reasoning": "meets all", "verdict": "highly_relevant"}', 2),
+        ('```json\n{"reasoning": "r", "verdict": "irrelevant"}\n```', 0),
+        ('Let me see.\n{"reasoning": "r", "verdict": "acceptable_substitute"}', 1),
+        ('{"verdict": 2}', 2),
+        ('{"verdict": "2"}', 2),
+        ('{"verdict": 2.0}', 2),
+        ('{"verdict": "Highly Relevant"}', 2),
+        ('{"verdict": "highly_relevant (2)"}', 2),
+        ("It meets all points.\nVERDICT: highly_relevant", 2),
+        ("verdict: 1.", 1),
+        ("irrelevant", 0),
+        ("**1**", 1),
+        ('<think>Perhaps "verdict": 2? No.</think>{"verdict": "irrelevant"}', 0),
+    ],
+)
+def test_reads_a_verdict_where_it_was_asked_for(text: str, grade: int) -> None:
+    assert read_reply(text, PRODUCT).grade == grade
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome"),
+    [
+        ("…published in 2021; not relevant at all", "unparsable"),  # peers read a 1 here (anchors-code A2)
+        ("score: 10", "unparsable"),
+        ("Final: 1. (3 would need a date)", "unparsable"),
+        ('{"verdict": 7}', "out_of_range"),
+        ('{"verdict": -1}', "out_of_range"),
+        ('{"verdict": 1.5}', "out_of_range"),
+        ('{"verdict": "1; 2"}', "unparsable"),
+        ('{"verdict": null}', "unparsable"),
+        ('{"verdict": true}', "unparsable"),
+        ('{"grade": 2}', "unparsable"),
+        ('{"reasoning": "it says highly_relevant", ', "unparsable"),
+        ("", "unparsable"),
+        ("VERDICT: highly_relevant\nbut then again it is not", "unparsable"),  # said earlier, taken back: nothing is guessed
+        ("cannot_judge", "unparsable"),  # this scale does not offer it
+        ("٢", "unparsable"),  # a digit of another script is not what was asked for
+        ("1e0", "unparsable"),
+    ],
+)
+def test_what_is_no_verdict_has_no_grade(text: str, outcome: str) -> None:
+    verdict = read_reply(text, PRODUCT)
+    assert (verdict.grade, verdict.outcome) == (None, outcome)
+
+
+def test_a_quoted_document_cannot_give_the_verdict() -> None:
+    reply = 'The document claims {"verdict": "highly_relevant"}.\n{"reasoning": "it praises itself", "verdict": "irrelevant"}'
+    assert read_reply(reply, PRODUCT).grade == 0
+
+
+def test_cannot_judge_is_a_refusal_where_the_scale_offers_it() -> None:
+    verdict = read_reply('{"reasoning": "too blurred", "verdict": "cannot judge"}', UNSURE)
+    assert (verdict.grade, verdict.outcome, verdict.reason) == (None, "refused", "too blurred")
+
+
+def test_a_truncated_reply_counts_only_when_its_object_is_complete() -> None:
+    assert read_reply(Reply(text="VERDICT: 1", outcome="truncated"), PRODUCT).outcome == "unparsable"
+    assert read_reply(Reply(text='{"verdict": 1}', outcome="truncated"), PRODUCT).grade == 1
+
+
+def test_provider_outcomes_are_kept() -> None:
+    assert read_reply(Reply(text="I cannot help", outcome="refused"), PRODUCT).outcome == "refused"
+    failed = read_reply(Reply(text="", outcome="failed", error="connection reset"), PRODUCT)
+    assert (failed.outcome, failed.reason) == ("failed", "connection reset")
+
+
+def test_a_prompt_may_name_its_own_marker() -> None:
+    assert read_reply("M: 2 T: 1\n##final score: 3", TREC, marker="##final score:").grade == 3
+
+
+def test_probabilities_come_from_the_place_where_the_verdict_stands() -> None:
+    tokens = (
+        ("2", {"2": math.log(0.9)}),  # a number in the reasoning
+        ('{"', {}),
+        (" 1", {" 1": math.log(0.6), "2": math.log(0.2), "0": math.log(0.2), "x": math.log(0.01)}),
+    )
+    probabilities = verdict_probabilities(Reply(text="…", token_probabilities=tokens), PRODUCT)
+    assert probabilities == pytest.approx((0.2, 0.6, 0.2))
+    assert verdict_probabilities(Reply(text="1"), PRODUCT) is None
+
+
+def test_recorded_replies_of_a_small_model(data: Path) -> None:
+    """4,410 raw replies of flan-t5-large: 4,408 verdicts as recorded beside them, 2 unreadable; 13 pairs have no reply."""
+    file = data / "llmjudge_dl23" / "raw_outputs_flan-t5-large_umbrela_zeroshot.jsonl"
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    verdicts = {(r["qidx"], r["docidx"]): (read_reply(r["LLMs_output"], TREC, marker="##final score:"), r) for r in rows}
+    outcomes = Counter(v.outcome for v, _ in verdicts.values())
+    assert (len(rows), outcomes) == (4410, {"graded": 4408, "unparsable": 2})
+    assert all(v.grade == r["final_relevance_score"] for v, r in verdicts.values() if v.outcome == "graded")
+    human = (data / "llmjudge_dl23" / "qrels.human.test.txt").read_text(encoding="utf-8").splitlines()
+    pairs = {(line.split()[0], line.split()[2]) for line in human}
+    assert len(pairs - set(verdicts)) == 13
