@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from qrelkit.steps.drive import Tally
@@ -42,6 +42,24 @@ def put_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str 
 def put(text: str) -> None:
     """Text that is the command's data."""
     sys.stdout.write(text.rstrip("\n") + "\n")
+
+
+class Rendered(Protocol):
+    """A result that can say itself."""
+
+    def text(self) -> str: ...
+    def csv(self) -> str: ...
+    def latex(self) -> str: ...
+
+
+def put_text(result: Rendered, form: str) -> None:
+    """A result as text, csv or latex on stdout."""
+    from qrelkit.core.errors import UnknownName
+
+    forms = {"text": result.text, "csv": result.csv, "latex": result.latex}
+    if form not in forms:
+        raise UnknownName("format", form, [*forms, "json"])
+    put(forms[form]())
 
 
 def say(text: str) -> None:

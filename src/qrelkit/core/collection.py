@@ -2,30 +2,166 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from qrelkit.core.errors import InputError, UnknownName
+from qrelkit.core.index import Index
 from qrelkit.core.qrels import Qrels
-from qrelkit.core.records import Document, Query
+from qrelkit.core.records import Document, Image, Query
+
+IMAGE_SCHEMA = {"doc_id": pl.String, "digest": pl.String, "position": pl.Int64, "caption": pl.String, "name": pl.String}
+
+
+class LazyQrels(Mapping[str, Qrels]):
+    """Qrels by name, each read when it is first asked for."""
+
+    def __init__(self, readers: Mapping[str, Callable[[], Qrels]]) -> None:
+        self._readers, self._read = dict(readers), dict[str, Qrels]()
+
+    def __getitem__(self, name: str) -> Qrels:
+        if name not in self._read:
+            self._read[name] = self._readers[name]()
+        return self._read[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._readers
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._readers)
+
+    def __len__(self) -> int:
+        return len(self._readers)
 
 
 class Collection:
-    """Interface settled; the index behind it is being written."""
+    """Made by a `Source`. Ids, offsets and fingerprints are arrays on disk; texts and images are read when asked for.
 
-    name: str
-    fingerprint: str
-    queries: pl.DataFrame  # query_id, text, fingerprint, + every other column of the file
-    qrels: Mapping[str, Qrels]  # human judgments found beside the collection, by file stem
-    notes: Mapping[str, Any]  # counts of what was left out (missing_images …)
+    `queries` holds query_id, text, fingerprint and every other column of the file. `fingerprint` covers ids and
+    contents of all queries and documents, whatever their order. `notes` counts what was left out or is odd
+    (missing_images, remote_images, outside_images, unreadable_images, duplicate_documents, duplicate_queries,
+    empty_documents; with `first_…` beside them where there are names), a count of 0 being absent.
+    """
 
-    @property
-    def doc_ids(self) -> pl.Series: ...
-    def __len__(self) -> int: ...
-    def query(self, query_id: str) -> Query: ...
-    def document(self, doc_id: str) -> Document: ...
-    def documents(self, doc_ids: Iterable[str]) -> Iterator[Document]: ...
-    def fingerprints(self, doc_ids: pl.Series) -> pl.Series: ...
-    def texts(self, batch: int = 10_000) -> Iterator[tuple[list[str], list[str]]]: ...
-    def images(self) -> pl.DataFrame: ...
+    def __init__(self, index: Index, qrels: Mapping[str, Qrels] | None = None) -> None:
+        self._index = index
+        self.name: str = index.manifest["name"]
+        self.fingerprint: str = index.manifest["fingerprint"]
+        self.image_count: int = index.manifest["images"]  # of the documents, each use counted
+        self.notes: Mapping[str, Any] = index.manifest["notes"]
+        self.queries = index.queries
+        self.qrels: Mapping[str, Qrels] = {} if qrels is None else qrels
+
+    @cached_property
+    def doc_ids(self) -> pl.Series:
+        """All document ids, in the order of the collection."""
+        return pl.Series("doc_id", self._index.ids(), dtype=pl.String)
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def query(self, query_id: str) -> Query:
+        """One query. Raises UnknownName."""
+        row = self._query_rows.get(query_id)
+        if row is None:
+            raise UnknownName(f"query of {self.name}", query_id, self._query_rows)
+        values = self.queries.row(row, named=True)
+        query_text, fingerprint = values.pop("text"), values.pop("fingerprint")
+        columns = {name: value for name, value in values.items() if name != "query_id" and value is not None}
+        images = self._query_images.get(query_id, ())
+        return Query(query_id=query_id, text=query_text, images=images, columns=columns, fingerprint=fingerprint)
+
+    def document(self, doc_id: str) -> Document:
+        """One document. Raises UnknownName."""
+        return next(self.documents([doc_id]))
+
+    def documents(self, doc_ids: Iterable[str]) -> Iterator[Document]:
+        """Documents in the order asked for, each read from disk as it comes. Raises UnknownName before the first."""
+        ids = list(doc_ids)
+        rows = self._rows(ids)
+        return (self._document(doc_id, row) for doc_id, row in zip(ids, rows.tolist(), strict=True))
+
+    def contains(self, doc_ids: pl.Series) -> pl.Series:
+        """Which of the ids are documents here, as booleans."""
+        return pl.Series("known", self._index.rows(doc_ids.to_list()) >= 0, dtype=pl.Boolean)
+
+    def fingerprints(self, doc_ids: pl.Series) -> pl.Series:
+        """32 hex digits per id: the digest of text, columns, images and captions. Raises UnknownName."""
+        asked = doc_ids.to_frame("doc_id")
+        ids = asked["doc_id"].unique().to_list()
+        known = pl.DataFrame({"doc_id": ids, "fingerprint": self._index.fingerprints(self._rows(ids))}, schema_overrides=STRINGS)
+        return asked.join(known, on="doc_id", how="left", maintain_order="left")["fingerprint"]
+
+    def texts(self, batch: int = 10_000) -> Iterator[tuple[list[str], list[str]]]:
+        """Ids and texts of all documents, `batch` at a time, in the order of the collection."""
+        ids = self._index.ids()
+        for begin in range(0, len(ids), batch):
+            rows = range(begin, min(begin + batch, len(ids)))
+            yield ids[rows.start : rows.stop], [self._index.fields(row).text for row in rows]
+
+    def images(self) -> pl.DataFrame:
+        """The documents' images: doc_id, digest, position, caption, name; one row per use."""
+        frame = pl.DataFrame(list(self._index.all_images()), schema=IMAGE_SCHEMA)
+        return frame.unique(["doc_id", "position"], maintain_order=True)  # a document given twice has its images twice
+
+    def _rows(self, ids: list[str]) -> Any:
+        rows = self._index.rows(ids)
+        if len(rows) and rows.min() < 0:
+            raise UnknownName(f"document of {self.name}", ids[int(rows.argmin())], self._near(ids[int(rows.argmin())]))
+        return rows
+
+    def _near(self, doc_id: str) -> list[str]:
+        """Candidates for a hint: comparing with a million ids would take half a minute."""
+        near = self.doc_ids.filter(self.doc_ids.str.starts_with(doc_id[:3])) if len(self) > 5_000 else self.doc_ids
+        return (near if len(near) else self.doc_ids).head(5_000).to_list()
+
+    def _document(self, doc_id: str, row: int) -> Document:
+        fields = self._index.fields(row)
+        if fields.entry_id != doc_id:
+            raise InputError(f"{self.name}: its documents have changed since they were indexed; load the collection again")
+        return Document(
+            doc_id=doc_id,
+            text=fields.text,
+            title=fields.title,
+            images=tuple(map(self._image, self._index.images(row))),
+            columns=fields.columns,
+            fingerprint=self._index.fingerprints(slice(row, row + 1))[0],
+        )
+
+    def _image(self, row: Mapping[str, Any]) -> Image:
+        read = partial(read_image, self._index.folder / row["file"], row["digest"])
+        return Image(digest=row["digest"], read=read, caption=row["caption"], position=row["position"], name=row["name"])
+
+    @cached_property
+    def _query_rows(self) -> dict[str, int]:
+        return {query_id: row for row, query_id in enumerate(self.queries["query_id"])}
+
+    @cached_property
+    def _query_images(self) -> dict[str, tuple[Image, ...]]:
+        found: dict[str, tuple[Image, ...]] = {}
+        for row in self._index.query_images():
+            found[row["query_id"]] = (*found.get(row["query_id"], ()), self._image(row))
+        return found
+
+    def __repr__(self) -> str:
+        tail = f", {self.image_count:,} images" if self.image_count else ""
+        return f"Collection({self.name}: {self.queries.height:,} queries, {len(self):,} documents{tail})"
+
+
+STRINGS = {"doc_id": pl.String, "fingerprint": pl.String}
+
+
+def read_image(path: Path, digest: str) -> bytes:
+    """The bytes of an image, which are the image: InputError when the file no longer holds those it was indexed with."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); load the collection again") from None
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise InputError(f"{path}: has changed since it was indexed; load the collection again")
+    return data

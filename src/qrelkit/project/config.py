@@ -66,6 +66,7 @@ class JudgeConfig(StageConfig):
     fields: list[str] = []
     max_document_chars: int = Field(default=40_000, ge=100)
     name: str = ""
+    analyzer: str = "auto"  # lexical: how texts become terms
     cuts: str = "quantile"  # lexical: quantile, or the assessor whose qrels the cuts are learnt from
 
 

@@ -13,7 +13,7 @@ from functools import cached_property
 from glob import glob
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -28,6 +28,7 @@ from qrelkit.core.wire import Settings, Shrink
 from qrelkit.project.config import NAME, Config, SamplingConfig, StageConfig, read_config
 
 BUILT_IN = ("lexical", "palette")  # need no model
+RECORDED = ("scripted", "replay")  # models that are a file: scripted:answers.yaml
 
 
 class Project:
@@ -126,12 +127,10 @@ class Project:
             if not colon or not rest:
                 raise InputError(f"a model is named provider:name, such as openai:gpt-4o-mini; found {name!r}")
             build = find("models", provider)
-            self._models[name] = build(name, **self._options(provider, name))
+            self._models[name] = build(self.at(rest)) if provider in RECORDED else build(name, **self._options(name))
         return self._models[name]
 
-    def _options(self, provider: str, name: str) -> dict[str, Any]:
-        if provider != "openai":
-            return {"folder": self.folder} if provider in ("scripted", "replay") else {}
+    def _options(self, name: str) -> dict[str, Any]:
         from qrelkit.models.prices import read_prices
 
         prices = self.config.prices
@@ -147,7 +146,9 @@ class Project:
         }
 
     def models(self, *names: str) -> Mapping[str, Model]:
-        return {name: self.model(name) for name in names if name not in BUILT_IN}
+        """The models by the names their requests carry (a script's own name has its digest)."""
+        models = [self.model(name) for name in names if name not in BUILT_IN]
+        return {model.name: model for model in models}
 
     # assessors
 
@@ -162,7 +163,9 @@ class Project:
             raise InputError(f"{stage.model} cannot write guidelines; that needs a language model (provider:name)")
         prompt = read_prompt(self._prompt(stage, "guide"), "guide")
         instructions = stage.instructions or self.config.instructions
-        return Guide(stage.model, self.scale, prompt, instructions=instructions, sampling=_settings(stage.sampling))
+        return Guide(
+            self.model(stage.model).name, self.scale, prompt, instructions=instructions, sampling=_settings(stage.sampling)
+        )
 
     def describer(self) -> Describer:
         from qrelkit.judges.describe import Describe
@@ -176,17 +179,21 @@ class Project:
             raise UnknownName("describer", stage.model, ["palette", "openai:…"])
         prompt = read_prompt(self._prompt(stage, "describe"), "describe")
         shrink = Shrink(max_side_px=stage.max_side_px)
-        return Describe(stage.model, prompt, shrink=shrink, sampling=_settings(stage.sampling), instructions=stage.instructions)
+        return Describe(
+            self.model(stage.model).name,
+            prompt,
+            shrink=shrink,
+            sampling=_settings(stage.sampling),
+            instructions=stage.instructions,
+        )
 
     def judge(self, pool: Pool) -> Judge:
         """The configured judge for a pool (a lexical one learns its cuts from the pool or from human qrels)."""
         return self._lexical(pool) if self.config.judge.model == "lexical" else self._pointwise(pool)
 
-    def descriptions(self) -> dict[str, str]:
-        """Image digest → text, where the judge's route uses descriptions; what the describer has done so far."""
-        if self.config.judge.route != "described":
-            return {}
-        return dict(self.store.descriptions(self.describer().key))
+    def descriptions(self, wanted: bool) -> dict[str, str]:
+        """Image digest → text: what the describer has done so far; nothing where the judge's route does not use it."""
+        return dict(self.store.descriptions(self.describer().key)) if wanted else {}
 
     def guideline(self) -> Guideline:
         """Scale, instructions, and the newest (or newest approved) version of each query's part, as of now."""
@@ -216,7 +223,7 @@ class Project:
         stage = self.config.judge
         query_ids: list[str] = pool.frame["query_id"].unique(maintain_order=True).to_list()
         return Pointwise(
-            stage.model,
+            self.model(stage.model).name,
             self.guideline(),
             read_prompt(self._prompt(stage, "pointwise"), "judge"),
             route=stage.route,
@@ -224,7 +231,7 @@ class Project:
             shrink=Shrink(max_side_px=stage.max_side_px),
             samples=stage.samples,
             examples=self.examples(query_ids),
-            descriptions=self.descriptions(),
+            descriptions=self.descriptions(stage.route == "described"),
             look=Look(fields=tuple(stage.fields), max_document_chars=stage.max_document_chars),
             name=stage.name,
         )
@@ -234,23 +241,25 @@ class Project:
 
         stage = self.config.judge
         described = stage.route != "text"
-        cuts: str | Qrels = "quantile"
-        if stage.cuts != "quantile":
-            human = self.human()
-            if stage.cuts not in human:
-                raise UnknownName("assessor to learn cuts from", stage.cuts, ["quantile", *human])
-            cuts = human[stage.cuts]
         return Lexical.fit(
             pool.frame.select("query_id", "doc_id"),
             self.collection,
             self.scale,
-            descriptions=described_documents(self.collection, self.store.descriptions(self.describer().key))
-            if described
-            else None,
-            cuts=cuts,
+            descriptions=described_documents(self.collection, self.descriptions(True)) if described else None,
+            cuts=self._cuts(stage.cuts),
+            analyzer=stage.analyzer,
             seed=self.config.seed,
             requires_description=described,
         )
+
+    def _cuts(self, name: str) -> Literal["quantile"] | Qrels:
+        """Where the lexical judge's cuts come from: the pool's own quantiles, or the qrels of an assessor."""
+        if name == "quantile":
+            return "quantile"
+        human = self.human()
+        if name not in human:
+            raise UnknownName("assessor to learn cuts from", name, ["quantile", *human])
+        return human[name]
 
     def _prompt(self, stage: StageConfig, shipped: str) -> str:
         if stage.prompt and self.at(stage.prompt).is_file():
@@ -260,10 +269,8 @@ class Project:
 
 def described_documents(collection: Collection, descriptions: Mapping[str, str]) -> dict[str, str]:
     """Document id → the descriptions of its images, joined in their order."""
-    texts = pl.DataFrame(
-        {"digest": list(descriptions.keys()), "text": list(descriptions.values())},
-        schema={"digest": pl.String, "text": pl.String},
-    )
+    columns = {"digest": list(descriptions.keys()), "text": list(descriptions.values())}
+    texts = pl.DataFrame(columns, schema={"digest": pl.String, "text": pl.String})
     rows = collection.images().select("doc_id", "digest", "position").join(texts, on="digest").sort("doc_id", "position")
     joined = rows.group_by("doc_id", maintain_order=True).agg(pl.col("text").str.join(" "))
     return dict(joined.iter_rows())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -41,7 +42,7 @@ def doctor(project: Project) -> list[tuple[str, bool, str]]:
             checks.append((package, True, version(package.replace("_", "-"))))
         except PackageNotFoundError:
             checks.append((package, True, "not installed (optional)"))
-    for name, check in (
+    examinations: list[tuple[str, Callable[[], str]]] = [
         ("collection", lambda: repr(project.collection)),
         ("runs", lambda: ", ".join(map(repr, project.runs()))),
         ("runs fit the collection", lambda: _fit(project)),
@@ -49,7 +50,8 @@ def doctor(project: Project) -> list[tuple[str, bool, str]]:
         ("scale fits them", lambda: _scale(project)),
         ("models", lambda: _models(project)),
         ("store", lambda: _store(project)),
-    ):
+    ]
+    for name, check in examinations:
         try:
             checks.append((name, True, check()))
         except QrelkitError as error:

@@ -1,0 +1,47 @@
+"""evaluate: measures of runs."""
+
+from __future__ import annotations
+
+import typer
+
+from qrelkit.cli.context import JSON
+
+
+def evaluate(
+    measures: list[str] = typer.Argument(..., metavar="MEASURE...", help="nDCG@10, AP, P(rel=2)@5, or trec_eval's names."),
+    qrels: list[str] = typer.Option(..., "--qrels", metavar="FILE", help="Judgments; several stand side by side (NAME=FILE)."),
+    runs: list[str] = typer.Option(..., "--runs", metavar="FILE...", help="Runs; --runs a b c, - is stdin."),
+    per_query: bool = typer.Option(False, "--per-query", help="The value of every query too."),
+    queries: str = typer.Option("", "--queries", metavar="FILE", help="A table of queries with further columns."),
+    by: str = typer.Option("", "--by", metavar="COLUMN", help="Split by a column of --queries."),
+    weight: str = typer.Option("", "--weight", metavar="COLUMN", help="Weight the means by a column of --queries."),
+    leave_out_empty: bool = typer.Option(False, "--leave-out-empty", help="Leave out queries without a relevant document."),
+    collapse: bool = typer.Option(False, "--collapse", help="Keep the best of a document that a run lists twice."),
+    parents: str = typer.Option("", "--parents", metavar="FILE", help="Variants and their parents: collapse to the parent."),
+    duplicates: str = typer.Option("error", "--duplicates", help="Pairs judged differently twice: first, last, max or min."),
+    form: str = typer.Option("text", "--format", help="text, json, csv or latex."),
+    as_json: bool = JSON,
+) -> None:
+    """Score runs against judgments, as trec_eval does, with 95 % intervals by query."""
+    from qrelkit.cli.output import put, put_json, put_text, say
+    from qrelkit.formats.files import column_of, distinct_runs, named_qrels, rule
+    from qrelkit.steps.evaluate import evaluate as score
+
+    found = score(
+        measures,
+        distinct_runs(runs, collapse=collapse, parents=parents),
+        named_qrels(qrels, rule(duplicates)),
+        by=column_of(queries, by) if by else None,
+        weights=dict(column_of(queries, weight).iter_rows()) if weight else None,
+        per_query=per_query,
+        leave_out_empty=leave_out_empty,
+    )
+    for warning in found.warnings:
+        say(f"warning: {warning}")
+    if as_json or form == "json":
+        put_json(found.json())
+    elif per_query:
+        for _, tag, measure, query, value in found.per_query.iter_rows():
+            put(f"{tag}\t{measure}\t{query}\t{'' if value is None else f'{value:.4f}'}")
+    else:
+        put_text(found, form)

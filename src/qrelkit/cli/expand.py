@@ -1,0 +1,39 @@
+"""expand: human grades where there are any, a model's in the holes."""
+
+from __future__ import annotations
+
+import typer
+
+from qrelkit.cli.context import JSON
+
+
+def expand(
+    human: str = typer.Argument(..., metavar="HUMAN.qrels", help="Human grades: these always win."),
+    assessor: str = typer.Option(..., "--with", metavar="ASSESSOR.qrels", help="Who fills the holes."),
+    runs: list[str] = typer.Option([], "--runs", metavar="FILE...", help="Fill only what these runs retrieved."),
+    depth: int = typer.Option(20, "--depth", help="How far down each run."),
+    relevant_from: int = typer.Option(None, "--relevant-from", help="The lowest grade that counts as relevant (1)."),
+    zero_fill: bool = typer.Option(False, "--zero-fill", help="Give pairs without a grade a 0, and list them in the sidecar."),
+    output: str = typer.Option(
+        ..., "-o", "--output", metavar="OUT.qrels", help="TREC qrels; origins go to OUT.qrels.origins.tsv."
+    ),
+    as_json: bool = JSON,
+) -> None:
+    """Expand qrels: every pair keeps its origin, and a missing grade is never 0."""
+    from qrelkit.cli.output import put, put_json, say
+    from qrelkit.formats.files import distinct_runs, read_any_qrels
+    from qrelkit.steps.expand import expand as fill
+    from qrelkit.steps.pool import pool
+
+    pooled = pool(distinct_runs(runs), depth) if runs else None
+    options = {"relevant_from": relevant_from, "zero_fill": zero_fill}
+    found = fill(read_any_qrels(human), read_any_qrels(assessor), pool=pooled, **options)  # type: ignore[arg-type]
+    found.write(output)
+    for warning in found.warnings:
+        say(f"warning: {warning}")
+    if as_json:
+        put_json(found.json())
+    else:
+        put(found.text())
+    if found.counts["ungraded"] and not zero_fill:
+        raise typer.Exit(4)

@@ -1,0 +1,224 @@
+"""From one value per query to a number with its interval, and to the tables that people and scripts read.
+
+The interval is the percentile bootstrap over queries: queries are drawn with replacement, and one drawing is shared by all
+systems, measures and qrels that have the same queries, so that their intervals can be laid side by side.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from qrelkit.core.records import Estimate, finite
+from qrelkit.measures.rank import Floats
+
+AT_ONCE = 4_000_000  # drawn queries held in memory at one time
+
+
+def means(values: Floats, weights: Floats, *, resamples: int, seed: int) -> list[Estimate]:
+    """The weighted mean of each column of `values` (queries × columns), with a 95 % interval by query.
+
+    `weights` has the same shape; a query with weight 0 is left out, and does not count in `n`. No interval is given for
+    fewer than two queries or without resamples.
+    """
+    n = (weights > 0).sum(axis=0)
+    value = weighted(np.ones((1, len(values))), values, weights)[0]
+    low = high = np.full(values.shape[1], math.nan)
+    if resamples and len(values) > 1:
+        low, high = interval(values, weights, resamples, seed)
+    return [
+        Estimate(
+            value=float(value[i]),
+            low=float(low[i]) if n[i] > 1 else math.nan,
+            high=float(high[i]) if n[i] > 1 else math.nan,
+            n=int(n[i]),
+            reason="" if n[i] > 1 else "one query has no interval" if n[i] else "no query to average over",
+        )
+        for i in range(values.shape[1])
+    ]
+
+
+def weighted(counts: Floats, values: Floats, weights: Floats) -> Floats:
+    """Means (drawings × columns) where query i is taken counts[:, i] times; NaN where nothing was taken."""
+    taken = counts @ weights
+    out: Floats = np.full(taken.shape, math.nan)
+    return np.divide(counts @ (values * weights), taken, out=out, where=taken > 0)
+
+
+def interval(values: Floats, weights: Floats, resamples: int, seed: int) -> tuple[Floats, Floats]:
+    """The 2.5th and 97.5th percentile of the means of `resamples` drawings of queries."""
+    rng, queries = np.random.default_rng(seed), len(values)
+    step = max(1, AT_ONCE // queries)
+    parts = []
+    for start in range(0, resamples, step):
+        rows = min(step, resamples - start)
+        drawn = rng.integers(0, queries, (rows, queries), dtype=np.int32) + np.arange(rows, dtype=np.int32)[:, None] * queries
+        counts = np.bincount(drawn.ravel(), minlength=rows * queries).reshape(rows, queries).astype(np.float64)
+        parts.append(weighted(counts, values, weights))
+    drawings = np.concatenate(parts)
+    percentile = np.nanpercentile if np.isnan(drawings).any() else np.percentile
+    low, high = percentile(drawings, [2.5, 97.5], axis=0)
+    return low, high
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One number of the table: a system under a measure, by some qrels, over a group of queries ("" for all)."""
+
+    qrels: str
+    group: str
+    tag: str
+    measure: str
+    estimate: Estimate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """Systems × measures with intervals. `per_query`: qrels, tag, measure, query_id, value (null: left out).
+
+    `by` names the column that the groups are values of; `show_per_query` puts the single values into `json()`.
+    """
+
+    cells: tuple[Cell, ...]
+    per_query: pl.DataFrame
+    warnings: tuple[str, ...] = ()
+    by: str = ""
+    show_per_query: bool = False
+
+    @property
+    def qrels(self) -> list[str]:
+        """The names of the qrels, the first of which `json()["scores"]` is about."""
+        return once(cell.qrels for cell in self.cells)
+
+    @property
+    def tags(self) -> list[str]:
+        return once(cell.tag for cell in self.cells)
+
+    @property
+    def measures(self) -> list[str]:
+        return once(cell.measure for cell in self.cells)
+
+    @property
+    def groups(self) -> list[str]:
+        """The values of the `by` column; without it, only "" for all queries."""
+        return once(cell.group for cell in self.cells)
+
+    def estimate(self, tag: str, measure: str, *, qrels: str | None = None, group: str = "") -> Estimate:
+        """One number. KeyError where there is none."""
+        key = (qrels or self.qrels[0], group, tag, measure)
+        return self.cell_of[key]
+
+    @property
+    def cell_of(self) -> dict[tuple[str, str, str, str], Estimate]:
+        return {(cell.qrels, cell.group, cell.tag, cell.measure): cell.estimate for cell in self.cells}
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        """One row per number: qrels, group, tag, measure, value, low, high, n, reason."""
+        rows = [
+            {"qrels": c.qrels, "group": c.group, "tag": c.tag, "measure": c.measure}
+            | {name: getattr(c.estimate, name) for name in ("value", "low", "high", "n", "reason")}
+            for c in self.cells
+        ]
+        return pl.DataFrame(rows, infer_schema_length=None)
+
+    def json(self) -> dict[str, Any]:
+        """`{"scores": {TAG: {MEASURE: {value, low, high, n}}}, "warnings": […]}`, the stable form.
+
+        With groups, `by` has the same tree for each value of the column; with several qrels, `scores` is about the first
+        and `qrels` has all by name; with single values asked for, `per_query` is `{TAG: {MEASURE: {QUERY: value}}}`.
+        """
+        trees = {name: self.tree(name) for name in self.qrels}
+        out = dict(trees[self.qrels[0]])
+        if len(trees) > 1:
+            out["qrels"] = trees
+        return out | {"warnings": list(self.warnings)}
+
+    def tree(self, qrels: str) -> dict[str, Any]:
+        """The part of `json()` that is about one of the qrels."""
+        known = self.cell_of
+
+        def block(group: str) -> dict[str, Any]:
+            return {tag: {m: known[qrels, group, tag, m].json() for m in self.measures} for tag in self.tags}
+
+        out: dict[str, Any] = {"scores": block("")}
+        if self.by:
+            out["by"] = {"column": self.by, "values": {group: block(group) for group in self.groups if group}}
+        if self.show_per_query:
+            out["per_query"] = {tag: {measure: {} for measure in self.measures} for tag in self.tags}
+            for _, tag, measure, query, value in self.per_query.filter(pl.col("qrels") == qrels).iter_rows():
+                out["per_query"][tag][measure][query] = finite(value)
+        return out
+
+    def table(self) -> list[list[str]]:
+        """The rows to show, the header first: qrels and group where there are several, tag, one column per measure, n."""
+        several, known = len(self.qrels) > 1, self.cell_of
+        rows = [[*(["qrels"] if several else []), *([self.by] if self.by else []), "run", *self.measures, "n"]]
+        for qrels in self.qrels:
+            for group in self.groups:
+                for tag in self.tags:
+                    found = [known[qrels, group, tag, measure] for measure in self.measures]
+                    counts = sorted({estimate.n for estimate in found})
+                    n = str(counts[0]) if len(counts) == 1 else f"{counts[0]}–{counts[-1]}"
+                    names = [*([qrels] if several else []), *([group or "(all)"] if self.by else []), tag]
+                    rows.append([*names, *(str(estimate) for estimate in found), n])
+        return rows
+
+    def text(self) -> str:
+        """The table in aligned columns: names to the left, numbers to the right."""
+        rows = self.table()
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        names = rows[0].index("run") + 1
+        lines = (
+            "  ".join(cell.ljust(w) if i < names else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
+            for row in rows
+        )
+        return "\n".join(line.rstrip() for line in lines) + "\n"
+
+    def csv(self) -> str:
+        """One line per number, with its interval: the form for spreadsheets."""
+        return self.frame.fill_nan(None).write_csv()
+
+    def latex(self) -> str:
+        """A booktabs table: value, and the interval small behind it."""
+        rows = [[escaped(cell) for cell in row] for row in self.table()]
+        names = rows[0].index("run") + 1
+        body = [" & ".join(small_interval(cell) for cell in row) + r" \\" for row in rows]
+        columns = "l" * names + "r" * (len(rows[0]) - names)
+        head = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", body[0], r"\midrule"]
+        return "\n".join([*head, *body[1:], r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def __repr__(self) -> str:
+        return f"Scores({len(self.tags)} runs × {len(self.measures)} measures, {len(self.qrels)} qrels)"
+
+
+def once(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))
+
+
+def small_interval(cell: str) -> str:
+    value, bracket, rest = cell.partition(" [")
+    return rf"{value} {{\scriptsize [{rest}}}" if bracket and rest.endswith("]") else cell
+
+
+WORDS = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+SPECIAL = str.maketrans({c: rf"\{c}" for c in "&%$#_{}"} | WORDS)
+
+
+def escaped(text: str) -> str:
+    """Text that LaTeX prints as it is."""
+    return text.translate(SPECIAL)
+
+
+def listed(names: Sequence[str], most: int = 10) -> str:
+    """`a, b, c`, and how many more."""
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + rest

@@ -1,0 +1,71 @@
+"""The report as one self-contained HTML page: inline style, inline SVG, images as data, no script, nothing fetched.
+
+Everything said in it is escaped; documents are hostile until shown otherwise. The page's own policy forbids scripts and
+network, so that a mistake here could not be used.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qrelkit.report import words
+from qrelkit.report.plots import intervals
+from qrelkit.report.report import Report, write_whole
+from qrelkit.report.sections import opening, outline
+from qrelkit.report.tables import BEST
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+OPEN_QUERIES = 3  # of the queries where systems differ, how many are unfolded
+
+
+def html(report: Report) -> str:
+    """The page as text."""
+    template = _environment().get_template("report.html.jinja")
+    said = report.sections
+    return template.render(
+        said=said, title=said.get("title", "Report"), opening=opening(report), sections=outline(report), open_queries=OPEN_QUERIES
+    )
+
+
+def write_html(report: Report, path: str | os.PathLike[str]) -> None:
+    """Writes the page, whole or not at all. Raises InputError where it cannot be written."""
+    write_whole(html(report).encode("utf-8"), Path(path))
+
+
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("qrelkit.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "intervals": lambda plot: Markup(intervals(plot)),  # escapes by itself
+        "number": words.number,
+        "named": words.named,
+        "outcome": lambda name: words.OUTCOMES.get(name, name),
+        "thumbnail": thumbnail,
+        "anchor": anchor,
+    }
+    environment.tests |= {"nested": lambda value: isinstance(value, Mapping), "many": lambda value: isinstance(value, list)}
+    environment.globals |= {"BEST": BEST}
+    return environment
+
+
+def thumbnail(image: Any) -> str:
+    """The data URI of an image; empty for anything that is none, such as an address."""
+    return image if isinstance(image, str) and image.startswith(("data:image/jpeg;base64,", "data:image/png;base64,")) else ""
+
+
+def anchor(name: str) -> str:
+    """A name as an id of the page: letters, digits and hyphens."""
+    return "".join(c if c.isascii() and c.isalnum() else "-" for c in name.lower())

@@ -1,0 +1,329 @@
+"""The outline of a report: its sections in reading order, each with its tables, what is folded away, and its notes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from qrelkit.report import tables, words
+from qrelkit.report.report import Report
+from qrelkit.report.tables import Cell, Plot, Row, Table
+
+FORMS = Mapping[str, Any]
+DECIDED_AT = 0.05
+SHOWN_PAIRS = 15  # comparisons that are shown before the rest is folded away
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Section:
+    """One section: `lead` says how to read it, `more` is folded away on the page."""
+
+    key: str
+    title: str
+    lead: str = ""
+    plot: Plot | None = None
+    tables: Sequence[Table] = ()
+    more: Sequence[Table] = ()
+    notes: Sequence[str] = ()
+
+
+def outline(report: Report) -> list[Section]:
+    """The sections that the report has, in reading order; queries and provenance are laid out by the page itself."""
+    said = report.sections
+    makers: dict[str, Callable[[Any, FORMS], Iterator[Section]]] = {
+        "scores": _scores,
+        "by": _by,
+        "pairs": _pairs,
+        "correlation": _correlation,
+        "agreement": _agreements,
+        "picture": _picture,
+        "holes": _judged,
+        "cost": _cost,
+        "runs": _runs,
+    }
+    judged = "holes" if any(name in said for name in ("holes", "expansion", "ungraded")) else ""
+    return [section for name, make in makers.items() if name in said or name == judged for section in make(said.get(name), said)]
+
+
+def opening(report: Report) -> str:
+    """One line on what was measured: queries, documents, systems, judged pairs."""
+    said = report.sections
+    collection, pool = said.get("collection", {}), said.get("pool", {})
+    parts = [collection["name"]] if collection.get("name") else []
+    units = (("queries", "query", "queries"), ("documents", "document", ""), ("images", "image", ""))
+    parts += [words.plural(collection[key], one, many) for key, one, many in units if collection.get(key) is not None]
+    parts += [words.plural(len(said["runs"]), "system")] if "runs" in said else []
+    if pool.get("pairs") is not None:
+        depth = f", pooled to depth {pool['depth']}" if pool.get("depth") else ""
+        parts.append(words.plural(pool["pairs"], "pair") + depth)
+    return " · ".join(parts)
+
+
+def _measures(said: FORMS) -> list[str]:
+    """The named measures, or else all that occur, in order of appearance."""
+    named = said.get("measures")
+    found = (measure for view in said["scores"].values() for row in view.values() for measure in row)
+    return list(named) if named else list(dict.fromkeys(found))
+
+
+def systems(scores: FORMS, measure: str) -> list[str]:
+    """The tags, best first by the first view's `measure`; those without a number last."""
+    first = next(iter(scores.values()))
+    tags = list(dict.fromkeys(tag for view in scores.values() for tag in view))
+
+    def place(tag: str) -> float:
+        value = tables.as_stat(first.get(tag, {}).get(measure)).get("value")
+        return float("-inf") if value is None else float(value)
+
+    return sorted(tags, key=place, reverse=True)
+
+
+def _scores(scores: FORMS, said: FORMS) -> Iterator[Section]:
+    measures, views = _measures(said), list(scores)
+    if not measures:
+        return
+    tags = systems(scores, measures[0])
+    plotted = tuple((tag, tuple(scores[view].get(tag, {}).get(measures[0]) for view in views)) for tag in tags)
+    if len(views) == 1:
+        rows = {tag: scores[views[0]].get(tag, {}) for tag in tags}
+        made = [tables.stats(_of(f"Scores {words.view(views[0])}", rows), "system", measures, rows, rank=True)]
+    else:
+        by_measure = {m: {tag: {v: scores[v].get(tag, {}).get(m) for v in views} for tag in tags} for m in measures}
+        made = [tables.stats(_of(m, rows), "system", views, rows, rank=True) for m, rows in by_measure.items()]
+    lead = f"Means over queries with 95 % intervals by query. {tables.BEST} is the best of its column"
+    if len(views) > 1:
+        lead += "; each column takes its grades from elsewhere, so compare down the columns first"
+    yield Section(
+        key="scores", title="Scores", lead=f"{lead}.", plot=Plot(measures[0], tuple(views), plotted), tables=made[:3], more=made[3:]
+    )
+
+
+def _by(by: FORMS, said: FORMS) -> Iterator[Section]:
+    for column, groups in by.items():
+        found = dict.fromkeys(measure for group in groups.values() for row in group.values() for measure in row)
+        tags = list(dict.fromkeys(tag for group in groups.values() for tag in group))
+        made = []
+        for measure in found:
+            rows = {tag: {name: group.get(tag, {}).get(measure) for name, group in groups.items()} for tag in tags}
+            made.append(tables.stats(f"{measure} by {column}", "system", list(groups), rows, rank=True, note=_sizes(groups, measure)))
+        lead = f"The same scores over the queries of each {column}."
+        yield Section(key=f"by-{column}", title=f"Systems by {column}", lead=lead, tables=made[:1], more=made[1:])
+
+
+def _sizes(groups: FORMS, measure: str) -> str:
+    """How many queries each group has."""
+    sizes = {name: tables.counted({t: {"": row.get(measure)} for t, row in group.items()}) for name, group in groups.items()}
+    return " · ".join(f"{name}: {size}" for name, size in sizes.items() if size)
+
+
+def _pairs(pairs: Sequence[FORMS], said: FORMS) -> Iterator[Section]:
+    pairs = sorted(pairs, key=lambda p: -abs(p.get("diff") or 0.0))
+    made = [_differences(part) for part in (pairs[:SHOWN_PAIRS], pairs[SHOWN_PAIRS:]) if part]
+    rows = tuple((f"{p['a']} {words.MINUS} {p['b']}", ({"value": p.get("diff"), **p},)) for p in pairs[:SHOWN_PAIRS])
+    measure = pairs[0].get("measure") or "difference"
+    yield Section(
+        key="pairs",
+        title="Which differences can be trusted",
+        lead="Each two systems on the same queries: the mean difference, its 95 % interval, and how easily chance alone makes one "
+        f"as large. A verdict is given where Holm’s correction over all comparisons leaves p below {DECIDED_AT}.",
+        plot=Plot(f"{measure}, first system {words.MINUS} second", ("difference",), rows, sign=True),
+        tables=made[:1],
+        more=made[1:],
+    )
+
+
+def _differences(pairs: Sequence[FORMS]) -> Table:
+    rows = tuple(
+        Row(
+            f"{p['a']} {words.MINUS} {p['b']}",
+            (
+                tables.cell({**p, "value": p.get("diff")}, sign=True),
+                *(Cell(words.p_value(p.get(name))) for name in ("p_t", "p_rand", "p_holm")),
+                Cell(verdict(p)),
+            ),
+        )
+        for p in pairs
+    )
+    measures = " and ".join(dict.fromkeys(p["measure"] for p in pairs if p.get("measure")))
+    head = ("systems", "difference", "p, t-test", "p, randomisation", "p, Holm", "verdict")
+    return Table(f"Differences in {measures}" if measures else "Differences", head, rows)
+
+
+def verdict(pair: FORMS) -> str:
+    """Which system a comparison decides for, in words."""
+    if pair.get("p_holm") is None or pair.get("diff") is None or pair["p_holm"] >= DECIDED_AT:
+        return "undecided"
+    return f"{pair['a'] if pair['diff'] > 0 else pair['b']} is better"
+
+
+def _correlation(found: FORMS, said: FORMS) -> Iterator[Section]:
+    rows = {"Kendall’s tau-b": found.get("tau"), "tau-AP (errors at the top weigh more)": found.get("tau_ap")}
+    rows |= {f"Kendall’s tau-b, top {k}": stat for k, stat in (found.get("top") or {}).items()}
+    sources = " against ".join(found.get("qrels") or ())
+    caption = f"Rankings {words.MINUS}1 to 1" if not sources else f"Ranking of systems: {sources}"
+    shown = {name: {"value": stat} for name, stat in rows.items() if stat is not None}
+    made = [tables.stats(caption, "statistic", ["value"], shown)]
+    more = []
+    if found.get("systems") and len(found.get("qrels") or ()) == 2:
+        a, b = found["qrels"]
+        listed = {row["tag"]: {a: row["a"], f"rank by {a}": row["rank_a"], b: row["b"], f"rank by {b}": row["rank_b"]}
+                  for row in found["systems"]}  # fmt: skip
+        more = [tables.plain_rows("Systems under both", "system", listed)]
+    lead = "Do both sets of grades put the systems in the same order? 1 is the same order, 0 is no relation."
+    yield Section(key="correlation", title="Would other grades rank them alike", lead=lead, tables=made, more=more)
+
+
+def _agreements(entries: Sequence[FORMS], said: FORMS) -> Iterator[Section]:
+    for place, entry in enumerate(entries):
+        title = f"Agreement: {entry.get('assessor', 'assessor')} against {entry.get('human', 'human')}"
+        lead = f"{words.plural(entry['n'], 'pair')} that both graded" if entry.get("n") is not None else "Pairs that both graded"
+        lead += f", of {words.plural(entry['queries'], 'query', 'queries')}" if entry.get("queries") else ""
+        made = [_figures(entry)] + ([_confusion(entry)] if "confusion" in entry else [])
+        more = [
+            _summary(caption, corner, rows)
+            for caption, corner, rows in (
+                ("Against each", "against", entry.get("against") or {}),
+                ("Humans among themselves", "humans", {f"{e['a']} / {e['b']}": e for e in entry.get("humans") or ()}),
+                ("By group of queries", "group", entry.get("by") or {}),
+            )
+            if rows
+        ]
+        lead += ". Intervals are 95 % by query; beside them, what always giving the commonest grade would reach."
+        yield Section(key=f"agreement-{place + 1}", title=title, lead=lead, tables=made, more=more, notes=_left_out(entry))
+
+
+def _figures(entry: FORMS) -> Table:
+    guess = entry.get("constant_guess") or {}
+    always = f"always {guess['grade']}" if "grade" in guess else "constant guess"
+    rows = {title: {"value": entry[name], always: guess.get(name)} for name, title in words.STATS.items() if name in entry}
+    rows |= {f"Cohen’s kappa, {cut} and above": {"value": stat} for cut, stat in (entry.get("cuts") or {}).items()}
+    columns = ["value", always] if guess else ["value"]
+    table = tables.stats("Agreement", "statistic", columns, rows)
+    if not guess:
+        return table
+    bare = (Row(r.name, tuple(c if c.text != words.NO_NUMBER or c.note else Cell("") for c in r.cells)) for r in table.rows)
+    return Table(table.caption, table.head, tuple(bare))  # a guess has no figure of every kind: nothing, not n/a
+
+
+def _confusion(entry: FORMS) -> Table:
+    """The confusion matrix with shares of each row."""
+    found = entry["confusion"]
+    labels, counts = [str(label) for label in found["labels"]], found["counts"]
+
+    def line(row: Sequence[int]) -> tuple[Cell, ...]:
+        whole = sum(row)
+        inner = (Cell(words.count(n), words.share(n, whole), share=n / whole if whole else None) for n in row)
+        return (*inner, Cell(words.count(whole)))
+
+    human, assessor = entry.get("human", "human"), entry.get("assessor", "assessor")
+    rows = [Row(f"{human} {label}", line(row)) for label, row in zip(labels, counts, strict=True)]
+    sums = [sum(column) for column in zip(*counts, strict=True)]
+    rows.append(Row("all", (*(Cell(words.count(n)) for n in sums), Cell(words.count(sum(sums)))), total=True))
+    note = f"rows: grades of {human}; columns: grades of {assessor}; shares are of the row"
+    return Table("Confusion matrix", ("", *labels, "all"), tuple(rows), note, matrix=True)
+
+
+def _summary(caption: str, corner: str, groups: FORMS) -> Table:
+    """The main figures, one row per group."""
+    main = {"exact": "exact", "kappa": "kappa", "kappa_quadratic": "kappa, quadratic", "bias": "bias"}
+    shown = {name or "(none)": {title: group.get(key) for key, title in main.items()} for name, group in groups.items()}
+    return tables.stats(caption, corner, list(main.values()), shown)
+
+
+def _left_out(entry: FORMS) -> list[str]:
+    """What the figures do not cover, in sentences."""
+    ungraded = {words.OUTCOMES.get(outcome, outcome): n for outcome, n in (entry.get("ungraded") or {}).items() if n}
+    out = []
+    if ungraded:
+        parts = ", ".join(f"{n:,} {what}" for what, n in ungraded.items())
+        out.append(f"{words.plural(sum(ungraded.values()), 'pair')} ungraded ({parts}): left out, not counted as 0.")
+    told = {
+        "excluded": "shown to the judge as examples, and left out",
+        "clipped": "with a grade beyond the scale, brought to its end",
+        "no_majority": "without a majority",
+    }
+    out += [f"{words.plural(entry[key], 'pair')} {what}." for key, what in told.items() if entry.get(key)]
+    sides = {"assessor": entry.get("assessor", "the assessor"), "human": entry.get("human", "the human")}
+    unmatched = entry.get("unmatched") or {}
+    out += [f"{words.plural(unmatched[side], 'pair')} graded only by {name}." for side, name in sides.items() if unmatched.get(side)]
+    return out + [sentence for sentence in entry.get("warnings") or () if " have no grade from " not in sentence]
+
+
+def _picture(picture: FORMS, said: FORMS) -> Iterator[Section]:
+    rows = picture.get("rows") or {}
+    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+    made = [tables.stats(_of("What the picture changed", rows), "", columns, rows)]
+    yield Section(key="picture", title="What the picture changed", lead=picture.get("about", ""), tables=made)
+
+
+def _judged(holes: FORMS | None, said: FORMS) -> Iterator[Section]:
+    made: list[Table] = []
+    more: list[Table] = []
+    if holes:
+        flat = {tag: dict(_flat(counts)) for tag, counts in holes.items()}
+        made.append(tables.plain_rows("What of each system’s answers is judged", "system", flat))
+    expansion = said.get("expansion") or {}
+    if expansion:
+        counts = {words.named(k): expansion[k] for k in ("judged", "relevant", "new", "new_relevant", "ungraded") if k in expansion}
+        sources = f" of {expansion['human']} by {expansion['assessor']}" if {"human", "assessor"} <= set(expansion) else ""
+        made.append(tables.mapping(f"Expansion{sources}", "pairs", "count", counts))
+        if expansion.get("per_query"):
+            more.append(tables.plain_rows("Expansion per query", "query", expansion["per_query"]))
+    if said.get("ungraded"):
+        made.append(tables.mapping("Pairs without a grade, by reason", "reason", "pairs", said["ungraded"]))
+    lead = "A hole is a retrieved pair that nobody judged. A pair without a grade stays without one: it is never counted as 0."
+    notes = expansion.get("warnings") or ()
+    yield Section(key="holes", title="What is judged, and what is not", lead=lead, tables=made, more=more, notes=notes)
+
+
+def _flat(counts: FORMS) -> Iterator[tuple[str, Any]]:
+    for key, value in counts.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{words.named(key)} by {name}", n) for name, n in value.items())
+        else:
+            yield words.named(key), value
+
+
+COST_COLUMNS = {
+    "asked": "requests",
+    "known": "already known",
+    "joined": "shared",
+    "failed": "failed",
+    "tokens_in": "tokens in",
+    "tokens_out": "tokens out",
+    "tokens_cached": "of them cached",
+}
+
+
+def _cost(stages: Sequence[FORMS], said: FORMS) -> Iterator[Section]:
+    """Stages and their sum. An unknown price makes the sum a lower bound, or unknown."""
+    sums: dict[str, Any] = {key: sum(stage.get(key) or 0 for stage in stages) for key in (*COST_COLUMNS, "unpriced", "seconds")}
+    prices = [stage.get("cost_usd") for stage in stages]
+    sums["cost_usd"] = sum(p for p in prices if p is not None)
+    sums["unpriced"] = sums["unpriced"] or prices.count(None)
+
+    def row(name: str, stage: FORMS, *, total: bool = False) -> Row:
+        price = words.money(stage.get("cost_usd"), stage.get("unpriced") or 0)
+        numbers = (Cell(words.count(stage.get(key))) for key in COST_COLUMNS)
+        return Row(name, (*numbers, Cell(price), Cell(words.duration(stage.get("seconds")))), total)
+
+    rows = [row(stage["stage"], stage) for stage in stages] + ([row("all", sums, total=True)] if len(stages) > 1 else [])
+    table = Table("Requests, tokens, money, time", ("stage", *COST_COLUMNS.values(), "cost", "time"), tuple(rows))
+    notes = [f"The price of {words.plural(sums['unpriced'], 'reply', 'replies')} is unknown; it is not taken as 0."] if sums["unpriced"] else []
+    yield Section(key="cost", title="What it cost", tables=[table], notes=notes)
+
+
+def _runs(runs: Sequence[FORMS], said: FORMS) -> Iterator[Section]:
+    rows = {run["tag"]: {key: value for key, value in run.items() if key != "tag"} for run in runs}
+    made = [tables.plain_rows("Systems", "system", rows)]
+    collection = {words.named(key): value for key, value in said.get("collection", {}).items() if isinstance(value, int)}
+    made += [tables.mapping(f"Collection {said['collection'].get('name', '')}".strip(), "of", "count", collection)] if collection else []
+    pool = {words.named(key): value for key, value in said.get("pool", {}).items() if isinstance(value, int)}
+    made += [tables.mapping("Pool", "of", "count", pool)] if pool else []
+    yield Section(key="runs", title="What went in", tables=made)
+
+
+def _of(caption: str, rows: Mapping[str, FORMS]) -> str:
+    size = tables.counted(rows)
+    return f"{caption}, {size}" if size else caption

@@ -1,0 +1,193 @@
+"""evaluate: runs and qrels in, systems × measures with intervals out.
+
+Every query that the qrels grade counts: one that a run misses scores 0 for it, and this is said. Queries of a run that
+the qrels do not know are left out, and this is said too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+
+from qrelkit.core.errors import InputError, Mismatch
+from qrelkit.core.qrels import Qrels
+from qrelkit.core.records import Estimate
+from qrelkit.core.run import Run
+from qrelkit.measures.aggregate import Cell, Scores, listed, means
+from qrelkit.measures.parse import Measure, parse_measures
+from qrelkit.measures.rank import Floats, Judged, Ranked
+
+
+def evaluate(
+    measures: Iterable[str | Measure],
+    runs: Sequence[Run],
+    qrels: Qrels | Mapping[str, Qrels],
+    *,
+    by: pl.DataFrame | None = None,
+    weights: Mapping[str, float] | None = None,
+    per_query: bool = False,
+    leave_out_empty: bool = False,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Scores:
+    """Scores of every run under every measure, with 95 % bootstrap intervals by query.
+
+    Several `qrels` (human, model, mixed) stand side by side under their names, each over the queries that it grades. `by`
+    (query_id and one more column) adds a block per value; `weights` (query_id → weight) makes the means weighted ones.
+    `leave_out_empty` leaves out, per measure, the queries without a relevant document. Raises Mismatch where a run and the
+    qrels share no query, InputError for tags that clash and for weights that are missing or negative.
+    """
+    wanted = parse_measures(measures)
+    named = {qrels.name: qrels} if isinstance(qrels, Qrels) else dict(qrels)
+    different(runs)
+    cells: list[Cell] = []
+    frames: list[pl.DataFrame] = []
+    warnings: list[str] = []
+    for name, one in named.items():
+        judged = Judged(one)
+        prefix = f"{name}: " if len(named) > 1 else ""
+        warnings += [prefix + text for text in about_qrels(one, judged, wanted, leave_out_empty)]
+        values, texts = scored(wanted, runs, judged)
+        warnings += [prefix + text for text in texts]
+        counted = np.stack([kept(judged, measure, leave_out_empty) for measure in wanted], axis=1)
+        weighted = counted * weights_of(judged, weights)[:, None]
+        for group, inside in groups(judged, by).items():
+            cells += summarised(name, group, wanted, runs, values[:, :, inside], weighted[inside], resamples, seed)
+        frames.append(long_frame(name, wanted, runs, judged, np.where(counted.T > 0, values, np.nan)))
+    column = "" if by is None else next(c for c in by.columns if c != "query_id")
+    return Scores(
+        cells=tuple(cells),
+        per_query=pl.concat(frames),
+        warnings=tuple(dict.fromkeys(warnings)),
+        by=column,
+        show_per_query=per_query,
+    )
+
+
+def different(runs: Sequence[Run]) -> None:
+    """Raises InputError for no run, or for two of one tag."""
+    if not runs:
+        raise InputError("no run was given")
+    tags = [run.tag for run in runs]
+    again = next((tag for tag in tags if tags.count(tag) > 1), None)
+    if again is not None:
+        raise InputError(f"two runs have the tag {again!r}; give each its own (formats.trec.distinct_tags names them by file)")
+
+
+def scored(measures: Sequence[Measure], runs: Sequence[Run], judged: Judged) -> tuple[Floats, list[str]]:
+    """Values (runs × measures × queries) and what must be said about each run."""
+    values = np.empty((len(runs), len(measures), judged.n))
+    warnings = []
+    for i, run in enumerate(runs):
+        ranked = Ranked(run, judged)
+        missing = judged.query_ids.filter(pl.Series(ranked.retrieved == 0)).to_list()
+        if len(missing) == judged.n:
+            raise Mismatch(
+                f"run {run.tag!r} and qrels {judged.name!r} share no query: the run has {listed(ranked.stray.to_list(), 3)}, "
+                f"the qrels {listed(judged.query_ids.to_list(), 3)}; are they of the same collection?"
+            )
+        if missing:
+            count = f"{len(missing)} of {judged.n} queries"
+            warnings.append(f"run {run.tag!r} has no document for {count}, which count 0: {listed(missing)}")
+        if ranked.stray.len():
+            stray = ranked.stray.to_list()
+            warnings.append(f"run {run.tag!r} has {len(stray)} queries without qrels, which are left out: {listed(stray)}")
+        for j, measure in enumerate(measures):
+            values[i, j] = measure.of(ranked)
+    return values, warnings
+
+
+def kept(judged: Judged, measure: Measure, leave_out_empty: bool) -> Floats:
+    """1 for the queries that count under a measure, 0 for those left out."""
+    return (judged.count(measure.level) > 0).astype(np.float64) if leave_out_empty else np.ones(judged.n)
+
+
+def about_qrels(qrels: Qrels, judged: Judged, measures: Sequence[Measure], leave_out_empty: bool) -> list[str]:
+    """What must be said about the qrels themselves. Raises InputError where nothing is graded."""
+    if not judged.n:
+        raise InputError(f"qrels {qrels.name!r} have no graded pair")
+    out = []
+    ungraded = qrels.frame.filter(~pl.col("query_id").is_in(judged.query_ids.implode()))["query_id"].unique().sort().to_list()
+    if ungraded:
+        out.append(f"{len(ungraded)} queries have no graded pair at all and are left out: {listed(ungraded)}")
+    for level in sorted({measure.level for measure in measures}):
+        empty = judged.query_ids.filter(pl.Series(judged.count(level) == 0)).to_list()
+        if empty:
+            done = "are left out" if leave_out_empty else "score 0 for every run (--leave-out-empty leaves them out)"
+            out.append(f"{len(empty)} queries have no document with a grade of {level} or more and {done}: {listed(empty)}")
+    if any(measure.name == "ERR" and not measure.params for measure in measures):
+        out.append(f"ERR takes {judged.top_grade}, the highest grade in these qrels, for that of the scale; ERR(max=…) sets it")
+    return out
+
+
+def weights_of(judged: Judged, weights: Mapping[str, float] | None) -> Floats:
+    """Each query's weight, 1 where none are given."""
+    if weights is None:
+        return np.ones(judged.n)
+    missing = [query for query in judged.query_ids if query not in weights]
+    if missing:
+        raise InputError(f"{len(missing)} queries have no weight: {listed(missing)}; give every query one (0 leaves it out)")
+    wrong = [query for query in judged.query_ids if not 0 <= weights[query] < math.inf]
+    if wrong:
+        raise InputError(f"query {wrong[0]!r} has the weight {weights[wrong[0]]!r}; weights are numbers from 0 up")
+    return np.array([weights[query] for query in judged.query_ids], dtype=np.float64)
+
+
+def groups(judged: Judged, by: pl.DataFrame | None) -> dict[str, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
+    """The queries of every group: all of them under "", and those of each value of the `by` column, sorted."""
+    out = {"": np.ones(judged.n, bool)}
+    if by is None:
+        return out
+    if "query_id" not in by.columns or len(by.columns) != 2:
+        raise InputError(f"a split needs query_id and one more column; there are {', '.join(by.columns)}")
+    column = next(c for c in by.columns if c != "query_id")
+    known = by.select(pl.col("query_id").cast(pl.String), pl.col(column).cast(pl.String)).unique("query_id", keep="first")
+    value = judged.query_ids.to_frame().join(known, on="query_id", how="left", maintain_order="left")[column].fill_null("(none)")
+    return out | {name: (value == name).to_numpy() for name in value.unique().sort()}
+
+
+def summarised(
+    qrels: str,
+    group: str,
+    measures: Sequence[Measure],
+    runs: Sequence[Run],
+    values: Floats,
+    weights: Floats,
+    resamples: int,
+    seed: int,
+) -> list[Cell]:
+    """The cells of one block; `values` runs × measures × queries, `weights` queries × measures."""
+    columns = values.reshape(-1, values.shape[2]).T
+    estimates = iter(means(columns, np.tile(weights, len(runs)), resamples=resamples, seed=seed))
+    return [
+        Cell(qrels=qrels, group=group, tag=run.tag, measure=str(measure), estimate=summed(next(estimates), measure))
+        for run in runs
+        for measure in measures
+    ]
+
+
+def summed(mean: Estimate, measure: Measure) -> Estimate:
+    """The sum over queries instead of their mean, for the measures that count."""
+    if not measure.total:
+        return mean
+    return replace(mean, value=mean.value * mean.n, low=mean.low * mean.n, high=mean.high * mean.n)
+
+
+def long_frame(qrels: str, measures: Sequence[Measure], runs: Sequence[Run], judged: Judged, values: Floats) -> pl.DataFrame:
+    """One row per value: qrels, tag, measure, query_id, value; null where the query was left out."""
+    tags = pl.Series("tag", [run.tag for run in runs for _ in measures])
+    names = pl.Series("measure", [str(measure) for _ in runs for measure in measures])
+    place = np.repeat(np.arange(len(tags)), judged.n)
+    return pl.DataFrame(
+        {
+            "qrels": pl.repeat(qrels, len(place), eager=True),
+            "tag": tags.gather(place),
+            "measure": names.gather(place),
+            "query_id": judged.query_ids.gather(np.tile(np.arange(judged.n), len(tags))),
+            "value": pl.Series(values.ravel()).fill_nan(None),
+        }
+    )

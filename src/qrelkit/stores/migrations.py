@@ -1,0 +1,63 @@
+"""Brings a store to the schema of this release.
+
+A new store gets the tables of `schema.py`. An old one takes each missing step in turn; a step and the record that it was
+taken share one transaction, so a store is never between two versions. Step n leads from version n to n + 1. The tests hold
+a store of every version that was ever released against a new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import Connection, insert, inspect, select, update
+
+from qrelkit.core.errors import StoreError, StoreTooNew
+from qrelkit.stores.database import Database
+from qrelkit.stores.schema import meta, metadata
+
+Step = Callable[[Connection], None]
+STEPS: tuple[Step, ...] = ()
+FORMAT = "qrelkit store"
+
+
+def prepare(database: Database, steps: Sequence[Step] = STEPS) -> int:
+    """Makes the tables, or takes the missing steps; returns the version, which is 1 + the number of steps.
+
+    Raises StoreTooNew for a store of a newer release and StoreError for a database of another program.
+    """
+    newest = 1 + len(steps)
+    with database.writing() as connection:
+        version = _version(connection, database.where)
+        if version == 0:
+            metadata.create_all(connection)
+            connection.execute(insert(meta), [{"name": "format", "value": FORMAT}, {"name": "schema", "value": str(newest)}])
+            version = newest
+    if version > newest:
+        raise StoreTooNew(
+            f"{database.where}: has schema {version} and this qrelkit knows {newest}; update it: pip install -U qrelkit"
+        )
+    while version < newest:
+        version = _take(database, steps)
+    return version
+
+
+def _version(connection: Connection, where: str) -> int:
+    """The version of the schema; 0 where nothing is there yet."""
+    tables = inspect(connection).get_table_names()
+    if not tables:
+        return 0
+    about = dict(connection.execute(select(meta.c.name, meta.c.value)).tuples().all()) if meta.name in tables else {}
+    if about.get("format") != FORMAT:
+        raise StoreError(f"{where}: is a database of another program; name another file for the store")
+    return int(about["schema"])
+
+
+def _take(database: Database, steps: Sequence[Step]) -> int:
+    """One step and its record; the version is read again, for another process may have taken it meanwhile."""
+    with database.writing() as connection:
+        version = _version(connection, database.where)
+        if version <= len(steps):
+            steps[version - 1](connection)
+            version += 1
+            connection.execute(update(meta).where(meta.c.name == "schema").values(value=str(version)))
+    return version
