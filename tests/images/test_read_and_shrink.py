@@ -129,7 +129,9 @@ def test_every_exif_orientation_stands_upright(orientation: int) -> None:
 def test_metadata_is_left_out() -> None:
     exif = Image.Exif()
     exif[0x010E] = "SECRET description"
-    data = encoded(noise(50, 50), "JPEG", exif=exif, comment=b"SECRET comment", icc_profile=b"SECRET profile" * 20, dpi=(300, 300))
+    data = encoded(
+        noise(50, 50), "JPEG", exif=exif, comment=b"SECRET comment", icc_profile=b"SECRET profile" * 20, dpi=(300, 300)
+    )
     assert b"SECRET" in data
     for kind in ("jpeg", "png"):
         out = shrink(data, Shrink(50, kind))

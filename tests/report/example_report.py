@@ -36,10 +36,19 @@ def scores() -> dict[str, Any]:
     out: dict[str, Any] = {}
     for view, more in shift.items():
         out[view] = {
-            tag: {m: stat(base[tag] + more - 0.05 * i + float(chance.normal(0, 0.02)), 0.04 + 0.01 * i) for i, m in enumerate(MEASURES)}
+            tag: {
+                m: stat(base[tag] + more - 0.05 * i + float(chance.normal(0, 0.02)), 0.04 + 0.01 * i)
+                for i, m in enumerate(MEASURES)
+            }
             for tag in TAGS
         }
-    out["human"]["bm25"]["RR"] = {"value": math.nan, "low": None, "high": None, "n": 0, "reason": "no query has a relevant document"}
+    out["human"]["bm25"]["RR"] = {
+        "value": math.nan,
+        "low": None,
+        "high": None,
+        "n": 0,
+        "reason": "no query has a relevant document",
+    }
     return out
 
 
@@ -57,15 +66,20 @@ def agreement(assessor: str = "lexical") -> dict[str, Any]:
         "constant_guess": {"grade": 0, "exact": stat(0.482, 0.05), "kappa": stat(0.0, 0.0), "mae": stat(0.755, 0.08)},
         "ungraded": {"refused": 4, "unparsable": 7},
         "excluded": 12,
-        "by": {"de": {"n": 400, "exact": stat(0.6), "kappa": stat(0.31), "kappa_quadratic": stat(0.48), "bias": stat(-0.1)},
-               "en": {"n": 412, "exact": stat(0.63), "kappa": stat(0.36), "kappa_quadratic": stat(0.52), "bias": stat(-0.07)}},
+        "by": {
+            "de": {"n": 400, "exact": stat(0.6), "kappa": stat(0.31), "kappa_quadratic": stat(0.48), "bias": stat(-0.1)},
+            "en": {"n": 412, "exact": stat(0.63), "kappa": stat(0.36), "kappa_quadratic": stat(0.52), "bias": stat(-0.07)},
+        },
         "warnings": ["11 pairs have no grade from lexical (4 refused, 7 unparsable); they are left out, not counted as 0"],
-    }  # fmt: skip
+    }
 
 
 def pairs() -> list[dict[str, Any]]:
-    rows = [("bm25", "dense-clip", -0.09, 0.004, 0.012), ("bm25", "fused-rrf", -0.14, 0.0001, 0.0003),
-            ("dense-clip", "fused-rrf", -0.05, 0.071, 0.081)]  # fmt: skip
+    rows = [
+        ("bm25", "dense-clip", -0.09, 0.004, 0.012),
+        ("bm25", "fused-rrf", -0.14, 0.0001, 0.0003),
+        ("dense-clip", "fused-rrf", -0.05, 0.071, 0.081),
+    ]
     return [
         {"a": a, "b": b, "measure": "nDCG@10", "diff": d, "low": d - 0.05, "high": d + 0.05, "p_t": p, "p_rand": p, "p_holm": h}
         for a, b, d, p, h in rows
@@ -73,7 +87,12 @@ def pairs() -> list[dict[str, Any]]:
 
 
 def differences(images: list[str | None]) -> list[dict[str, Any]]:
-    queries = [("q07", "rot gestreiftes T-Shirt", "de"), ("q12", "navy dotted dress", "en"), ("q31", HOSTILE, "en"), ("q33", "فستان أحمر", "ar")]
+    queries = [
+        ("q07", "rot gestreiftes T-Shirt", "de"),
+        ("q12", "navy dotted dress", "en"),
+        ("q31", HOSTILE, "en"),
+        ("q33", "فستان أحمر", "ar"),
+    ]
     reason = "The shop’s text names stripes, and the picture shows them; the ground is red, as asked. " + HOSTILE
     out = []
     for i, (query_id, query, language) in enumerate(queries):
@@ -83,7 +102,7 @@ def differences(images: list[str | None]) -> list[dict[str, Any]]:
                     "doc_id": f"p{37 * i + 11 * s + r:03d}",
                     "rank": r + 1,
                     "title": ("Striped jersey tee “Marlow”", "Kleid Amalia mit Punkten", HOSTILE)[(r + s) % 3],
-                    "text": "Soft cotton jersey with a round neck. Goes with red and blue. Machine wash at 30 degrees, do not bleach; "
+                    "text": "Soft cotton jersey with a round neck. Goes with red and blue. Machine wash at 30 degrees; "
                     "the model on the picture is 180 cm tall and wears size M. Made in Portugal.",
                     "image": images[(7 * i + 3 * s + r) % len(images)],
                     "grades": [{"human": 2, "lexical": 1}, {"lexical": None}, {}, {"human": 0, "lexical": 0}][(r + i) % 4],
@@ -95,48 +114,112 @@ def differences(images: list[str | None]) -> list[dict[str, Any]]:
             for s, tag in enumerate(TAGS)
         }
         values = dict(zip(TAGS, (0.12 + 0.1 * i, 0.95 - 0.05 * i, 0.71), strict=True))
-        out.append({"query_id": query_id, "query": query, "columns": {"language": language, "category": "tops"}, "scores": values, "documents": documents})
+        out.append(
+            {
+                "query_id": query_id,
+                "query": query,
+                "columns": {"language": language, "category": "tops"},
+                "scores": values,
+                "documents": documents,
+            }
+        )
     return out
 
 
 def example(images: list[str | None] | None = None) -> Report:
     found = images or [picture_uri((180, 40, 50)), picture_uri((30, 50, 110)), None]
-    by = {"language": {name: {tag: {m: stat(0.5 + 0.04 * i + d, 0.08, 20) for m in MEASURES[:2]} for i, tag in enumerate(TAGS)}
-                       for name, d in (("de", -0.05), ("en", 0.06))}}  # fmt: skip
+    by = {
+        "language": {
+            name: {tag: {m: stat(0.5 + 0.04 * i + d, 0.08, 20) for m in MEASURES[:2]} for i, tag in enumerate(TAGS)}
+            for name, d in (("de", -0.05), ("en", 0.06))
+        }
+    }
     cost = [
-        {"stage": "guide", "asked": 40, "known": 0, "joined": 0, "failed": 0, "tokens_in": 22_100, "tokens_out": 9_800,
-         "tokens_cached": 0, "cost_usd": 0.0092, "unpriced": 0, "seconds": 12.2},
-        {"stage": "describe", "asked": 475, "known": 5, "joined": 0, "failed": 0, "tokens_in": 301_000, "tokens_out": 60_000,
-         "tokens_cached": 0, "cost_usd": None, "unpriced": 475, "seconds": 188.0},
-        {"stage": "judge", "asked": 1203, "known": 211, "joined": 3, "failed": 2, "tokens_in": 1_820_000, "tokens_out": 243_000,
-         "tokens_cached": 1_200_000, "cost_usd": 1.4321, "unpriced": 0, "seconds": 401.5},
-    ]  # fmt: skip
-    per_query = {f"q{i:02d}": {"judged": 20 + i, "relevant": 4 + i % 5, "new": i % 3, "new_relevant": i % 2, "ungraded": 0, "share_before": 0.2, "share_after": None} for i in range(1, 41)}  # fmt: skip
+        {
+            "stage": "guide",
+            "asked": 40,
+            "known": 0,
+            "joined": 0,
+            "failed": 0,
+            "tokens_in": 22_100,
+            "tokens_out": 9_800,
+            "tokens_cached": 0,
+            "cost_usd": 0.0092,
+            "unpriced": 0,
+            "seconds": 12.2,
+        },
+        {
+            "stage": "describe",
+            "asked": 475,
+            "known": 5,
+            "joined": 0,
+            "failed": 0,
+            "tokens_in": 301_000,
+            "tokens_out": 60_000,
+            "tokens_cached": 0,
+            "cost_usd": None,
+            "unpriced": 475,
+            "seconds": 188.0,
+        },
+        {
+            "stage": "judge",
+            "asked": 1203,
+            "known": 211,
+            "joined": 3,
+            "failed": 2,
+            "tokens_in": 1_820_000,
+            "tokens_out": 243_000,
+            "tokens_cached": 1_200_000,
+            "cost_usd": 1.4321,
+            "unpriced": 0,
+            "seconds": 401.5,
+        },
+    ]
+    per_query = {
+        f"q{i:02d}": {"judged": 20 + i, "new": i % 3, "ungraded": 0, "share_before": 0.2, "share_after": None}
+        for i in range(1, 41)
+    }
     return Report.of(
         title="Which fashion search is better?",
         created="2026-03-14T09:26:53+00:00",
         version="0.1.0",
         headline=headline(scores(), "nDCG@10", pairs()),
         warnings=["Only 40 queries: intervals are wide.", f"A title in the catalogue says {HOSTILE}"],
-        collection={"name": "demo", "queries": 40, "documents": 480, "images": 475, "missing_images": 3, "fingerprint": "9f1c" * 8},
+        collection={"name": "demo", "queries": 40, "documents": 480, "images": 475, "missing_images": 3, "fingerprint": "9f1c"},
         runs=[{"tag": tag, "queries": 40, "documents": 4000} for tag in TAGS],
         pool={"pairs": 1414, "queries": 40, "depth": 20, "runs": 3},
         measures=list(MEASURES),
         scores=scores(),
         by=by,
         pairs=pairs(),
-        correlation={"measure": "nDCG@10", "qrels": ["human", "lexical"], "tau": stat(0.916, 0.04), "tau_ap": stat(0.889, 0.06),
-                     "top": {"10": {"value": None, "low": None, "high": None, "n": 3, "reason": "fewer than 10 systems"}},
-                     "systems": [{"tag": t, "a": 0.5, "b": 0.6, "rank_a": 3 - i, "rank_b": 3 - i} for i, t in enumerate(TAGS)]},
+        correlation={
+            "measure": "nDCG@10",
+            "qrels": ["human", "lexical"],
+            "tau": stat(0.916, 0.04),
+            "tau_ap": stat(0.889, 0.06),
+            "top": {"10": {"value": None, "low": None, "high": None, "n": 3, "reason": "fewer than 10 systems"}},
+            "systems": [{"tag": t, "a": 0.5, "b": 0.6, "rank_a": 3 - i, "rank_b": 3 - i} for i, t in enumerate(TAGS)],
+        },
         agreement=[agreement(), agreement("scripted:gpt-judge") | {"human": "<b>ann</b>"}],
         picture={
-            "about": "The judge was asked again with pictures described; in the control, pictures were permuted between products.",
-            "rows": {"gain in quadratic kappa": {"own picture": stat(0.142, 0.05), "permuted picture (control)": stat(0.004, 0.04)}},
+            "about": "The judge saw pictures described; in the control, pictures were permuted between products.",
+            "rows": {"gain in quadratic kappa": {"own picture": stat(0.142, 0.05), "permuted (control)": stat(0.004, 0.04)}},
         },
-        holes={tag: {"retrieved": 800, "graded": {"human": 640 - 20 * i, "lexical": 140 + 20 * i}, "ungraded": 7, "holes": 13}
-               for i, tag in enumerate(TAGS)},
-        expansion={"judged": 812, "relevant": 421, "new": 602, "new_relevant": 118, "ungraded": 11, "human": "human", "assessor": "lexical",
-                   "per_query": per_query, "warnings": []},
+        holes={
+            tag: {"retrieved": 800, "graded": {"human": 640 - 20 * i, "lexical": 140 + 20 * i}, "ungraded": 7, "holes": 13}
+            for i, tag in enumerate(TAGS)
+        },
+        expansion={
+            "judged": 812,
+            "relevant": 421,
+            "new": 602,
+            "new_relevant": 118,
+            "ungraded": 11,
+            "human": "human",
+            "assessor": "lexical",
+            "per_query": per_query,
+            "warnings": [],
+        },
         ungraded={"refused": 4, "unparsable": 7},
         cost=cost,
         differences=differences(found),
@@ -149,4 +232,4 @@ def example(images: list[str | None] | None = None) -> Report:
             "packages": {"polars": "2.1.0", "numpy": "2.4.6"},
             "command": ["qrelkit", "run", "--collection", "demo", HOSTILE],
         },
-    )  # fmt: skip
+    )

@@ -93,17 +93,17 @@ class ChatServer:
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)
         try:
-            raw = await request.read()
+            body = orjson.loads(await request.read())
             self.headers.append(dict(request.headers))
-            self.bodies.append(orjson.loads(raw))
+            self.bodies.append(body)
             if self._faults:
                 return await self._faults.popleft()(request)
             if self.key and request.headers.get("Authorization") != f"Bearer {self.key}":
                 given = request.headers.get("Authorization", "")[7:]
                 return failure(401, f"Incorrect API key provided: {given}.", code="invalid_api_key")
-            checked(self.bodies[-1], self.refuse)
+            checked(body, self.refuse)
             await asyncio.sleep(self.delay_s)
-            return reply(self._completion(self.bodies[-1]))
+            return reply(self._completion(body))
         except BadRequest as error:
             return web.json_response({"error": error.error}, status=400)
         finally:

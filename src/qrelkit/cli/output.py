@@ -20,23 +20,24 @@ def put_json(value: Any) -> None:
     sys.stdout.write(text + "\n")
 
 
-def put_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "") -> None:
-    """Rows on stdout: aligned for a terminal, TSV in a pipe."""
-    if not sys.stdout.isatty():
+def put_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, to_stderr: bool = False) -> None:
+    """Rows on stdout (or among the words on stderr): aligned for a terminal, TSV in a pipe."""
+    out = sys.stderr if to_stderr else sys.stdout
+    if not out.isatty() and not to_stderr:
         lines = ["\t".join(columns), *("\t".join(map(_plain, row)) for row in rows)]
-        sys.stdout.write("\n".join(lines) + "\n")
+        out.write("\n".join(lines) + "\n")
         return
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in columns:
         numbers = bool(rows) and all(isinstance(row[list(columns).index(name)], int | float) for row in rows)
         table.add_column(name, justify="right" if numbers else "left")
     for row in rows:
-        table.add_row(*map(_plain, row))
-    Console().print(table)
+        table.add_row(*map(_readable, row))
+    Console(file=out).print(table)
 
 
 def put(text: str) -> None:
@@ -69,9 +70,11 @@ def say(text: str) -> None:
 
 
 def _plain(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) and sys.stdout.isatty() else str(value)
+    return "" if value is None else str(value).replace("\t", " ").replace("\n", " ")
+
+
+def _readable(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else "" if value is None else str(value)
 
 
 def money(usd: float | None, unpriced: int = 0) -> str:

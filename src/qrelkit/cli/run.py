@@ -1,5 +1,55 @@
-"""x."""
+"""run: everything that is still missing of the whole line, in one command."""
+
+from __future__ import annotations
+
+import typer
+
+from qrelkit.cli.context import DRY_RUN, JSON, PROJECT, SET, ending, open_project
 
 
-def run() -> None:
-    """x."""
+def run(
+    runs: list[str] = typer.Argument(None, metavar="[qrelkit.yaml | RUN]...", help="A project, or run files."),
+    collection: str = typer.Option(None, "--collection", help="Folder or irds:ID of the collection (with run files)."),
+    qrels: str = typer.Option(None, "--qrels", help="Human judgments (with run files)."),
+    model: str = typer.Option(None, "--model", help="The judge: provider:name, or lexical."),
+    budget_usd: float = typer.Option(None, "--budget-usd", help="Stop before more than this is spent."),
+    yes: bool = typer.Option(False, "--yes", help="Do not ask before models are asked."),
+    project: str = PROJECT,
+    change: list[str] = SET,
+    dry_run: bool = DRY_RUN,
+    as_json: bool = JSON,
+) -> None:
+    """Judge, agree, expand, evaluate, compare and report: shows the plan first, asks once, goes on where it stopped."""
+    from pathlib import Path
+
+    from qrelkit.cli.output import progress, put_json, say
+    from qrelkit.cli.plan import confirmed, show_plan
+    from qrelkit.project.line import line_of
+    from qrelkit.project.reporting import report_of, write_report
+    from qrelkit.steps.plan import plan, probe
+    from qrelkit.steps.run import run as do
+
+    given = list(runs or [])
+    if len(given) == 1 and given[0].endswith((".yaml", ".yml")):
+        project, given = given[0], []
+    options = {"judge__model": model, "budget_usd": budget_usd, "collection": collection, "runs": given}
+    with open_project(project, change, qrels={"human": qrels} if qrels else None, **options) as opened:
+        line = line_of(opened)
+        stages = plan(line)
+        show_plan(stages, as_json=as_json and dry_run)
+        if dry_run:
+            return
+        confirmed(stages, yes)
+        latency_s = probe(line, stages)
+        if latency_s is not None:
+            stages = plan(line, latency_s)
+            show_plan([stage for stage in stages if stage.todo and stage.usd != (0.0, 0.0)])
+        done = do(line, progress)
+        report = report_of(done, opened)
+        page, beside = write_report(report, Path(opened.at(opened.config.report)))
+    if as_json:
+        put_json(report.json())
+    for sentence in report.json().get("headline", []):
+        say(sentence)
+    say(f"report: {page} (and {beside.name})")
+    raise typer.Exit(ending(done.stopped, done.judged.ungraded if done.judged else 0))

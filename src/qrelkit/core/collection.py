@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from qrelkit.core.entry import Fields
 from qrelkit.core.errors import InputError, UnknownName
 from qrelkit.core.index import Index
 from qrelkit.core.qrels import Qrels
@@ -84,7 +85,8 @@ class Collection:
         """Documents in the order asked for, each read from disk as it comes. Raises UnknownName before the first."""
         ids = list(doc_ids)
         rows = self._rows(ids)
-        return (self._document(doc_id, row) for doc_id, row in zip(ids, rows.tolist(), strict=True))
+        content = zip(ids, rows.tolist(), self._index.fields(rows), self._index.fingerprints(rows), strict=True)
+        return (self._document(*each) for each in content)
 
     def contains(self, doc_ids: pl.Series) -> pl.Series:
         """Which of the ids are documents here, as booleans."""
@@ -101,8 +103,8 @@ class Collection:
         """Ids and texts of all documents, `batch` at a time, in the order of the collection."""
         ids = self._index.ids()
         for begin in range(0, len(ids), batch):
-            rows = range(begin, min(begin + batch, len(ids)))
-            yield ids[rows.start : rows.stop], [self._index.fields(row).text for row in rows]
+            rows = slice(begin, begin + batch)
+            yield ids[rows], [fields.text for fields in self._index.fields(rows)]
 
     def images(self) -> pl.DataFrame:
         """The documents' images: doc_id, digest, position, caption, name; one row per use."""
@@ -120,8 +122,7 @@ class Collection:
         near = self.doc_ids.filter(self.doc_ids.str.starts_with(doc_id[:3])) if len(self) > 5_000 else self.doc_ids
         return (near if len(near) else self.doc_ids).head(5_000).to_list()
 
-    def _document(self, doc_id: str, row: int) -> Document:
-        fields = self._index.fields(row)
+    def _document(self, doc_id: str, row: int, fields: Fields, fingerprint: str) -> Document:
         if fields.entry_id != doc_id:
             raise InputError(f"{self.name}: its documents have changed since they were indexed; load the collection again")
         return Document(
@@ -130,7 +131,7 @@ class Collection:
             title=fields.title,
             images=tuple(map(self._image, self._index.images(row))),
             columns=fields.columns,
-            fingerprint=self._index.fingerprints(slice(row, row + 1))[0],
+            fingerprint=fingerprint,
         )
 
     def _image(self, row: Mapping[str, Any]) -> Image:

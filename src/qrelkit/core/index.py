@@ -87,7 +87,7 @@ class Index:
         if self.manifest.get("format") != FORMAT or self.manifest.get("files") != sizes(folder):
             raise ValueError(f"{folder}: is not a whole index of format {FORMAT}")
         self._keys, self._order, self._spans, self._fingerprints, self._image_spans = (
-            np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS
+            np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)) for name in ARRAYS
         )
         self._ids, self._images, self._query_images = (Blob(folder / name) for name in BLOBS)
         self._texts = Blob(folder / self.manifest["blob"])
@@ -106,16 +106,16 @@ class Index:
         at = np.minimum(np.searchsorted(self._keys, keys), len(self) - 1)
         return np.where(self._keys[at] == keys, self._order[at], -1)
 
-    def fields(self, row: int) -> Fields:
-        """What the document says, read from disk."""
-        offset, length = self._spans[row].tolist()
-        where = f"{self._texts.path} at byte {offset}"
-        try:
-            return read_fields(orjson.loads(self._texts.read(offset, length)), DOCUMENT, where)
-        except ValueError:
-            raise InputError(f"{where}: has changed since it was indexed; load the collection again") from None
+    def fields(self, rows: npt.NDArray[np.int64] | slice) -> Iterator[Fields]:
+        """What documents say, each read from disk as it comes."""
+        for offset, length in self._spans[rows].tolist():
+            raw = self._texts.read(offset, length)
+            try:
+                yield read_fields(orjson.loads(raw), DOCUMENT, str(self._texts.path))
+            except (ValueError, InputError):
+                raise InputError(f"{self._texts.path}: has changed since it was indexed; load the collection again") from None
 
-    def fingerprints(self, rows: npt.NDArray[np.int64] | slice) -> list[str]:
+    def fingerprints(self, rows: npt.NDArray[np.int64]) -> list[str]:
         """32 hex digits for every row."""
         digits = self._fingerprints[rows].tobytes().hex()
         return [digits[i : i + 32] for i in range(0, len(digits), 32)]

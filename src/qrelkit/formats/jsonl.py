@@ -30,7 +30,7 @@ class Line(NamedTuple):
 def open_bytes(path: Path) -> IO[bytes]:
     """The file for reading bytes, unpacked if it ends in `.gz`; InputError where it is not there."""
     try:
-        return cast(IO[bytes], gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
+        return cast(IO[bytes], gzip.open(path)) if path.suffix.lower() == ".gz" else path.open("rb")
     except OSError as error:
         raise InputError(f"{path}: cannot be opened ({error.strerror or error})") from None
 

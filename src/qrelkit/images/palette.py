@@ -20,14 +20,15 @@ from numpy.typing import NDArray
 from qrelkit.core.errors import InputError
 
 Pattern = Literal["plain", "striped", "dotted", "checked", "mixed"]
-Direction = Literal["", "horizontal", "vertical"]
+Direction = Literal["", "horizontal", "vertical", "diagonal"]
 Shape = Literal["tall", "square", "wide"]
 Mask = NDArray[np.bool_]
 Pixels = NDArray[np.int16]  # height × width × 3
 
 COLOURS: Mapping[str, str] = {  # English: German
     "black": "schwarz", "white": "weiß", "grey": "grau", "red": "rot", "orange": "orange", "yellow": "gelb", "green": "grün",
-    "turquoise": "türkis", "blue": "blau", "navy": "dunkelblau", "purple": "lila", "pink": "rosa", "brown": "braun", "beige": "beige",
+    "turquoise": "türkis", "blue": "blau", "navy": "dunkelblau", "purple": "lila", "pink": "rosa", "brown": "braun",
+    "beige": "beige",
 }  # fmt: skip
 MAX_SIDE_PX = 200
 GROUND_NEAR = 13  # how far (of 255, in any channel) a pixel may be from the border's colour and still be ground
@@ -67,13 +68,13 @@ def _pixels(data: bytes) -> Pixels:
     most = (MAX_SIDE_PX, MAX_SIDE_PX)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # a Source has its own limit
+            warnings.simplefilter("ignore")  # remarks on odd metadata; and of the size a Source has its own limit
             image = Image.open(io.BytesIO(data))
-        image.draft("RGB", most)
-        if image.mode in ("L", "RGB", "RGBA", "CMYK"):  # the others have no mean of pixels before they are converted
-            image.thumbnail(most, Image.Resampling.BOX)
-        upright = ImageOps.exif_transpose(image).convert("RGBA")
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+            image.draft("RGB", most)
+            if image.mode in ("L", "RGB", "RGBA", "CMYK"):  # the others have no mean of pixels before they are converted
+                image.thumbnail(most, Image.Resampling.BOX)
+            upright = ImageOps.exif_transpose(image).convert("RGBA")
+    except (OSError, SyntaxError, ValueError, EOFError, OverflowError, struct.error) as error:
         raise InputError(f"not a readable image ({error})") from None
     except Image.DecompressionBombError as error:
         raise InputError(f"the image is too large to be opened safely ({error})") from None
@@ -95,7 +96,7 @@ def _figure(pixels: Pixels) -> Mask:
 def _apart(pixels: Pixels, other: Pixels) -> Pixels:
     """How far pixels are from others: the largest difference of a channel, 0–255."""
     difference = np.abs(pixels - other)
-    return np.maximum(np.maximum(difference[..., 0], difference[..., 1]), difference[..., 2])
+    return np.asarray(np.maximum(np.maximum(difference[..., 0], difference[..., 1]), difference[..., 2]))
 
 
 def _reached(free: Mask) -> Mask:
@@ -171,12 +172,13 @@ def named(pixels: Pixels) -> NDArray[np.int64]:
 
 def _patterned(pixels: Pixels, inner: Mask) -> Mask:
     """The figure less its solid areas: squares without an edge, a quarter as wide as the figure, where no pattern can be."""
-    edge = np.zeros_like(inner)
+    edge: Mask = np.zeros_like(inner)
     for axis in (0, 1):
         steps = _apart(pixels, np.roll(pixels, -1, axis))
         edge |= (steps >= TONE_APART // 2) & inner & np.roll(inner, -1, axis)
     cells = int(inner.sum() ** 0.5 / 9)
-    return inner & (_boxed(_boxed(edge, cells) == 0, cells) == 0)
+    solid = _boxed(_boxed(edge, cells) == 0, cells) > 0
+    return inner & ~solid
 
 
 def _boxed(mask: Mask, cells: int) -> NDArray[np.int64]:
@@ -191,7 +193,7 @@ def _other_tone(pixels: Pixels, zone: Mask) -> Mask:
     coarse = (pixels[zone] >> 5) @ np.array([64, 8, 1])
     main = np.bincount(coarse).argmax()
     base = np.median(pixels[zone][coarse == main], axis=0).astype(np.int16)
-    return zone & (_apart(pixels, base) >= TONE_APART)
+    return np.asarray(zone & (_apart(pixels, base) >= TONE_APART))
 
 
 def _pattern(pixels: Pixels, inner: Mask) -> tuple[Pattern, Direction]:
@@ -202,31 +204,51 @@ def _pattern(pixels: Pixels, inner: Mask) -> tuple[Pattern, Direction]:
     other = _other_tone(pixels, zone)
     if other.sum() < 0.1 * zone.sum():
         return "plain", ""
-    width, per_row, evenness = _along(other, zone)
-    turned, per_column, _ = _along(other.T, zone.T)
-    flat, upright = (width >= 3 * turned.T)[other].mean(), (turned.T >= 3 * width)[other].mean()
+    (width, across), (height, down) = _lengths(other), _lengths(other.T)
+    per_row, per_column = len(across) / zone.any(axis=1).sum(), len(down) / zone.any(axis=0).sum()
+    ratio = width[other] / height.T[other]
+    flat, upright = (ratio >= 3).mean(), (ratio <= 1 / 3).mean()
     if min(flat, upright) >= 0.15 and min(per_row, per_column) >= 1:
         return "checked", ""
     if flat >= 0.5 and per_column >= 1.5:
         return "striped", "horizontal"
     if upright >= 0.5 and per_row >= 1.5:
         return "striped", "vertical"
-    if min(per_row, per_column) >= 1:
-        return ("mixed" if max(flat, upright) >= 0.5 else "dotted" if evenness < 0.8 else "checked"), ""
-    return "plain", ""
+    if min(per_row, per_column) < 1:
+        return "plain", ""
+    return _neither_way(other, zone, across, flat + upright < 0.5)
 
 
-def _along(other: Mask, zone: Mask) -> tuple[NDArray[np.int64], float, float]:
-    """Along the rows: for each pixel the length of its run; runs of `other` per row; lower over upper quartile of their lengths (1 for
-    squares, about 0.7 for discs)."""
+def _neither_way(other: Mask, zone: Mask, lengths: NDArray[np.int64], compact: bool) -> tuple[Pattern, Direction]:
+    """What repeats both along rows and along columns: slanting stripes, squares, discs, or parts of no common size."""
+    low, middle, high, top = np.quantile(lengths, (0.25, 0.5, 0.75, 0.85))
+    if middle < 3 or other.sum() > 0.6 * zone.sum():
+        return "mixed", ""
+    if _slanting(other, zone, int(middle) // 2):
+        return "striped", "diagonal"
+    if not compact or top > 2 * middle:
+        return "mixed", ""
+    return ("dotted" if low < 0.8 * high else "checked"), ""  # chords of a disc differ in length, those of a square do not
+
+
+def _slanting(other: Mask, zone: Mask, step: int) -> bool:
+    """Whether a move of `step` pixels down and as many to one side changes next to nothing."""
+    for side in (step, -step):
+        moved_zone, moved = (np.roll(mask, (step, side), (0, 1)) for mask in (zone, other))
+        both = zone & moved_zone
+        if both.any() and (other == moved)[both].mean() >= 0.85:
+            return True
+    return False
+
+
+def _lengths(other: Mask) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Along the rows: for each pixel the length of its run, and the lengths of all runs of `other`."""
     runs = _runs(other)
     lengths = np.bincount(runs.ravel())
-    own = lengths[np.unique(runs[other])]
-    low, high = np.quantile(own, (0.25, 0.75))
-    return lengths[runs], len(own) / int(zone.any(axis=1).sum()), float(low / high)
+    return lengths[runs], lengths[np.unique(runs[other])]
 
 
 def _shape(figure: Mask) -> Shape:
-    rows, columns = figure.any(axis=1).nonzero()[0], figure.any(axis=0).nonzero()[0]
-    ratio = (rows[-1] - rows[0] + 1) / (columns[-1] - columns[0] + 1)
+    rows, columns = np.nonzero(figure)
+    ratio = (np.ptp(rows) + 1) / (np.ptp(columns) + 1)
     return "tall" if ratio >= 1.25 else "wide" if ratio <= 0.8 else "square"

@@ -18,7 +18,12 @@ PATTERNS: Mapping[str, str] = {
     "checked": "checked, checks (kariert, Karos)",
     "mixed": "mixed (gemustert)",
 }
-DIRECTIONS: Mapping[str, str] = {"": "", "horizontal": ", horizontal (quer)", "vertical": ", vertical (längs)"}
+DIRECTIONS: Mapping[str, str] = {
+    "": "",
+    "horizontal": ", horizontal (quer)",
+    "vertical": ", vertical (längs)",
+    "diagonal": ", diagonal (schräg)",
+}
 SHAPES: Mapping[str, str] = {"tall": "tall (hoch)", "square": "square (quadratisch)", "wide": "wide (breit)"}
 
 

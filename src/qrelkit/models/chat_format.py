@@ -122,7 +122,7 @@ def read_reply(data: Mapping[str, Any], latency_s: float | None = None) -> Reply
         finish=finish,
         tokens_in=usage.get("prompt_tokens"),
         tokens_out=usage.get("completion_tokens"),
-        tokens_cached=details.get("cached_tokens"),
+        tokens_cached=details.get("cached_tokens", usage.get("prompt_cache_hit_tokens")),  # the second is DeepSeek's
         latency_s=latency_s,
         token_probabilities=_probabilities(logprobs) if logprobs else None,
     )

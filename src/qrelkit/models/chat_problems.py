@@ -7,7 +7,7 @@ which is a reply), or a single field of the body, which can be left out.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,7 +67,7 @@ def read_problem(status: int, data: Any) -> Problem:
     detail: Mapping[str, Any] = error if isinstance(error, dict) else data if isinstance(data, dict) else {}
     code, param = (detail.get(name) for name in ("code", "param"))
     inner = detail.get("innererror") or {}
-    names = {code, detail.get("type"), inner.get("code") if isinstance(inner, dict) else None}
+    names = {str(n) for n in (code, detail.get("type"), inner.get("code") if isinstance(inner, dict) else None)}
     spent = next((name for name in _SPENT if name in names), "")
     if isinstance(code, int) and status == 200 and 400 <= code < 600:
         status = code  # gateways report the status of the server behind them
@@ -121,5 +121,5 @@ def _field_error(one: Any) -> str:
     """One of FastAPI's validation errors: `body.logprobs: Extra inputs are not permitted`."""
     if not isinstance(one, dict):
         return str(one)
-    place: Sequence[Any] = one.get("loc") or ()
-    return f"{'.'.join(map(str, place))}: {one.get('msg', '')}"
+    place = one.get("loc")
+    return f"{'.'.join(map(str, place)) if isinstance(place, list) else place}: {one.get('msg', '')}"

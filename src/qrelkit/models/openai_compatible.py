@@ -123,7 +123,7 @@ class OpenAICompatible:
             return messages(request, {})
         try:
             return messages(request, await self._data_urls.of(request))
-        except InputError as error:  # one bad picture fails its own pair, not the whole work
+        except (InputError, OSError) as error:  # one bad or vanished picture fails its own pair, not the whole work
             raise Rejected(str(error)) from error
 
     def _tail(self, request: Request) -> tuple[bytes, frozenset[str]]:

@@ -95,6 +95,7 @@ class Config(_Strict):
     judge: JudgeConfig = JudgeConfig()
     models: dict[str, ModelConfig] = {}
     prices: dict[str, dict[str, float]] | str = {}
+    by: list[str] = []  # columns of the queries to split the report by
     budget_usd: float | None = Field(default=None, gt=0)
     at_once: int = Field(default=16, ge=1, le=10_000)
     seed: int = 0

@@ -107,9 +107,9 @@ class Project:
 
     def reviewed(self) -> dict[str, Qrels]:
         """What people graded in review sheets, by assessor; a later row replaces an earlier one."""
-        judges = self.store.judges().filter(pl.col("key").str.starts_with("human:"))
+        judges = self.store.judges().filter(pl.col("judge_key").str.starts_with("human:"))
         out = {}
-        for key, name in judges.select("key", "name").iter_rows():
+        for key, name in judges.select("judge_key", "assessor").iter_rows():
             rows = self.store.judgments(key).filter(pl.col("outcome") != "failed")
             rows = rows.unique(["query_id", "doc_id"], keep="last", maintain_order=True).with_columns(origin=pl.lit(name))
             if rows.height:
@@ -187,9 +187,15 @@ class Project:
             instructions=stage.instructions,
         )
 
-    def judge(self, pool: Pool) -> Judge:
-        """The configured judge for a pool (a lexical one learns its cuts from the pool or from human qrels)."""
-        return self._lexical(pool) if self.config.judge.model == "lexical" else self._pointwise(pool)
+    def judge(self, pool: Pool, descriptions: Mapping[str, str] | None = None) -> Judge:
+        """The configured judge for a pool (a lexical one learns its cuts from the pool or from human qrels).
+
+        `descriptions` (image digest → text) stand in for those of the store: for an estimate before they are made.
+        """
+        stage = self.config.judge
+        if stage.model == "lexical":
+            return self._lexical(pool, self.descriptions(stage.route != "text") if descriptions is None else descriptions)
+        return self._pointwise(pool, self.descriptions(stage.route == "described") if descriptions is None else descriptions)
 
     def descriptions(self, wanted: bool) -> dict[str, str]:
         """Image digest → text: what the describer has done so far; nothing where the judge's route does not use it."""
@@ -216,7 +222,7 @@ class Project:
         draw = Draw(n=wanted.n, rule=wanted.rule, grades=tuple(wanted.grades), seed=wanted.seed)
         return draw_examples(next(iter(human.values())), self.collection, query_ids, draw)
 
-    def _pointwise(self, pool: Pool) -> Judge:
+    def _pointwise(self, pool: Pool, descriptions: Mapping[str, str]) -> Judge:
         from qrelkit.judges.pointwise import Look, Pointwise
         from qrelkit.judges.prompt import read_prompt
 
@@ -231,12 +237,12 @@ class Project:
             shrink=Shrink(max_side_px=stage.max_side_px),
             samples=stage.samples,
             examples=self.examples(query_ids),
-            descriptions=self.descriptions(stage.route == "described"),
+            descriptions=descriptions,
             look=Look(fields=tuple(stage.fields), max_document_chars=stage.max_document_chars),
             name=stage.name,
         )
 
-    def _lexical(self, pool: Pool) -> Judge:
+    def _lexical(self, pool: Pool, descriptions: Mapping[str, str]) -> Judge:
         from qrelkit.judges.lexical import Lexical
 
         stage = self.config.judge
@@ -245,7 +251,7 @@ class Project:
             pool.frame.select("query_id", "doc_id"),
             self.collection,
             self.scale,
-            descriptions=described_documents(self.collection, self.descriptions(True)) if described else None,
+            descriptions=described_documents(self.collection, descriptions) if described else None,
             cuts=self._cuts(stage.cuts),
             analyzer=stage.analyzer,
             seed=self.config.seed,

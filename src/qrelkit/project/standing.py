@@ -27,7 +27,7 @@ def standing(project: Project) -> dict[str, Any]:
         "collection": repr(collection),
         "runs": [run.tag for run in runs],
         "human": [f"{name} ({len(q):,})" for name, q in project.human().items()],
-        "judges": [f"{name} {key[:8]}" for key, name in judges.select("key", "name").iter_rows()],
+        "judges": [f"{name} {key[:8]}" for key, name in judges.select("judge_key", "assessor").iter_rows()],
         "judgments": [f"{assessor} {outcome} {count:,}" for assessor, outcome, count in by.iter_rows()],
         "guidelines": project.store.guidelines()["query_id"].n_unique(),
         "spent_usd": round(project.store.spent_usd(), 4),

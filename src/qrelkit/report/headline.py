@@ -35,7 +35,8 @@ def headline(scores: Scores, measure: str, pairs: Sequence[Mapping[str, Any]] = 
 def _sure(order: Sequence[str], measure: str, pairs: Sequence[Mapping[str, Any]]) -> list[str]:
     """Is the winner told apart from the next, and from how many of all?"""
     winner, second = order[:2]
-    mine = [p for p in pairs if winner in (p["a"], p["b"]) and p.get("measure", measure) == measure and p.get("p_holm") is not None]
+    here = [p for p in pairs if p.get("measure", measure) == measure and p.get("p_holm") is not None]
+    mine = [p for p in here if winner in (p["a"], p["b"])]
     beaten = [p for p in mine if p["p_holm"] < DECIDED_AT]
     duel = next((p for p in mine if {p["a"], p["b"]} == {winner, second}), None)
     if duel is None:

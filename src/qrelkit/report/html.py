@@ -38,13 +38,12 @@ def write_html(report: Report, path: str | os.PathLike[str]) -> None:
 
 
 def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from jinja2 import Environment, PackageLoader
     from markupsafe import Markup
 
     environment = Environment(
         loader=PackageLoader("qrelkit.report", "templates"),
         autoescape=True,
-        undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -52,6 +51,7 @@ def _environment() -> Environment:
         "intervals": lambda plot: Markup(intervals(plot)),  # escapes by itself
         "number": words.number,
         "named": words.named,
+        "moment": words.moment,
         "outcome": lambda name: words.OUTCOMES.get(name, name),
         "thumbnail": thumbnail,
         "anchor": anchor,

@@ -10,9 +10,11 @@ from qrelkit.report import tables, words
 from qrelkit.report.report import Report
 from qrelkit.report.tables import Cell, Plot, Row, Table
 
-FORMS = Mapping[str, Any]
+Said = Mapping[str, Any]
+EXPANSION = ("judged", "relevant", "new", "new_relevant", "ungraded")
 DECIDED_AT = 0.05
-SHOWN_PAIRS = 15  # comparisons that are shown before the rest is folded away
+PLOTTED = 40  # systems drawn
+SHOWN_PAIRS, FOLDED_PAIRS = 15, 300  # comparisons shown, and folded away below them; further ones are only in the JSON
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,7 +33,7 @@ class Section:
 def outline(report: Report) -> list[Section]:
     """The sections that the report has, in reading order; queries and provenance are laid out by the page itself."""
     said = report.sections
-    makers: dict[str, Callable[[Any, FORMS], Iterator[Section]]] = {
+    makers: dict[str, Callable[[Any, Said], Iterator[Section]]] = {
         "scores": _scores,
         "by": _by,
         "pairs": _pairs,
@@ -42,8 +44,9 @@ def outline(report: Report) -> list[Section]:
         "cost": _cost,
         "runs": _runs,
     }
-    judged = "holes" if any(name in said for name in ("holes", "expansion", "ungraded")) else ""
-    return [section for name, make in makers.items() if name in said or name == judged for section in make(said.get(name), said)]
+    also = {"holes": ("expansion", "ungraded"), "runs": ("collection", "pool")}
+    there = (name for name in makers if any(key in said for key in (name, *also.get(name, ()))))
+    return [section for name in there for section in makers[name](said.get(name), said)]
 
 
 def opening(report: Report) -> str:
@@ -60,14 +63,14 @@ def opening(report: Report) -> str:
     return " · ".join(parts)
 
 
-def _measures(said: FORMS) -> list[str]:
+def _measures(said: Said) -> list[str]:
     """The named measures, or else all that occur, in order of appearance."""
     named = said.get("measures")
     found = (measure for view in said["scores"].values() for row in view.values() for measure in row)
     return list(named) if named else list(dict.fromkeys(found))
 
 
-def systems(scores: FORMS, measure: str) -> list[str]:
+def systems(scores: Said, measure: str) -> list[str]:
     """The tags, best first by the first view's `measure`; those without a number last."""
     first = next(iter(scores.values()))
     tags = list(dict.fromkeys(tag for view in scores.values() for tag in view))
@@ -79,12 +82,12 @@ def systems(scores: FORMS, measure: str) -> list[str]:
     return sorted(tags, key=place, reverse=True)
 
 
-def _scores(scores: FORMS, said: FORMS) -> Iterator[Section]:
+def _scores(scores: Said, said: Said) -> Iterator[Section]:
     measures, views = _measures(said), list(scores)
     if not measures:
         return
     tags = systems(scores, measures[0])
-    plotted = tuple((tag, tuple(scores[view].get(tag, {}).get(measures[0]) for view in views)) for tag in tags)
+    plotted = tuple((tag, tuple(scores[view].get(tag, {}).get(measures[0]) for view in views)) for tag in tags[:PLOTTED])
     if len(views) == 1:
         rows = {tag: scores[views[0]].get(tag, {}) for tag in tags}
         made = [tables.stats(_of(f"Scores {words.view(views[0])}", rows), "system", measures, rows, rank=True)]
@@ -94,53 +97,71 @@ def _scores(scores: FORMS, said: FORMS) -> Iterator[Section]:
     lead = f"Means over queries with 95 % intervals by query. {tables.BEST} is the best of its column"
     if len(views) > 1:
         lead += "; each column takes its grades from elsewhere, so compare down the columns first"
-    yield Section(
-        key="scores", title="Scores", lead=f"{lead}.", plot=Plot(measures[0], tuple(views), plotted), tables=made[:3], more=made[3:]
-    )
+    title = measures[0] if len(tags) <= PLOTTED else f"{measures[0]}, the first {PLOTTED} of {len(tags)} systems"
+    plot = Plot(title, tuple(views), plotted)
+    yield Section(key="scores", title="Scores", lead=f"{lead}.", plot=plot, tables=made[:3], more=made[3:])
 
 
-def _by(by: FORMS, said: FORMS) -> Iterator[Section]:
+def _by(by: Said, said: Said) -> Iterator[Section]:
     for column, groups in by.items():
         found = dict.fromkeys(measure for group in groups.values() for row in group.values() for measure in row)
-        tags = list(dict.fromkeys(tag for group in groups.values() for tag in group))
+        tags = _order(said, {tag for group in groups.values() for tag in group})
         made = []
         for measure in found:
             rows = {tag: {name: group.get(tag, {}).get(measure) for name, group in groups.items()} for tag in tags}
-            made.append(tables.stats(f"{measure} by {column}", "system", list(groups), rows, rank=True, note=_sizes(groups, measure)))
+            caption, sizes = f"{measure} by {column}", _sizes(groups, measure)
+            made.append(tables.stats(caption, "system", list(groups), rows, rank=True, note=sizes))
         lead = f"The same scores over the queries of each {column}."
         yield Section(key=f"by-{column}", title=f"Systems by {column}", lead=lead, tables=made[:1], more=made[1:])
 
 
-def _sizes(groups: FORMS, measure: str) -> str:
+def _order(said: Said, tags: set[str]) -> list[str]:
+    """The tags in the order of the scores, others after them."""
+    known = systems(said["scores"], _measures(said)[0]) if "scores" in said and _measures(said) else []
+    return [tag for tag in known if tag in tags] + sorted(tags - set(known))
+
+
+def _sizes(groups: Said, measure: str) -> str:
     """How many queries each group has."""
     sizes = {name: tables.counted({t: {"": row.get(measure)} for t, row in group.items()}) for name, group in groups.items()}
     return " · ".join(f"{name}: {size}" for name, size in sizes.items() if size)
 
 
-def _pairs(pairs: Sequence[FORMS], said: FORMS) -> Iterator[Section]:
-    pairs = sorted(pairs, key=lambda p: -abs(p.get("diff") or 0.0))
-    made = [_differences(part) for part in (pairs[:SHOWN_PAIRS], pairs[SHOWN_PAIRS:]) if part]
+def _pairs(pairs: Sequence[Said], said: Said) -> Iterator[Section]:
+    pairs = sorted(map(_upright, pairs), key=lambda p: -(p.get("diff") or 0.0))
+    folded = pairs[SHOWN_PAIRS : SHOWN_PAIRS + FOLDED_PAIRS]
+    made = [_differences(part) for part in (pairs[:SHOWN_PAIRS], folded) if part]
+    left = len(pairs) - SHOWN_PAIRS - len(folded)
     rows = tuple((f"{p['a']} {words.MINUS} {p['b']}", ({"value": p.get("diff"), **p},)) for p in pairs[:SHOWN_PAIRS])
     measure = pairs[0].get("measure") or "difference"
     yield Section(
         key="pairs",
-        title="Which differences can be trusted",
-        lead="Each two systems on the same queries: the mean difference, its 95 % interval, and how easily chance alone makes one "
-        f"as large. A verdict is given where Holm’s correction over all comparisons leaves p below {DECIDED_AT}.",
+        title="Which differences can be trusted?",
+        lead="Each two systems on the same queries: the mean difference, its 95 % interval, and how easily chance alone makes "
+        f"one as large. A verdict is given where Holm’s correction over all comparisons leaves p below {DECIDED_AT}.",
         plot=Plot(f"{measure}, first system {words.MINUS} second", ("difference",), rows, sign=True),
         tables=made[:1],
         more=made[1:],
+        notes=[f"{left:,} smaller differences are only in the report’s JSON."] if left > 0 else (),
     )
 
 
-def _differences(pairs: Sequence[FORMS]) -> Table:
+def _upright(pair: Said) -> Said:
+    """The comparison with its better system first."""
+    if (pair.get("diff") or 0.0) >= 0:
+        return pair
+    low, high = (None if pair.get(end) is None else -pair[end] for end in ("high", "low"))
+    return {**pair, "a": pair["b"], "b": pair["a"], "diff": -pair["diff"], "low": low, "high": high}
+
+
+def _differences(pairs: Sequence[Said]) -> Table:
     rows = tuple(
         Row(
             f"{p['a']} {words.MINUS} {p['b']}",
             (
                 tables.cell({**p, "value": p.get("diff")}, sign=True),
                 *(Cell(words.p_value(p.get(name))) for name in ("p_t", "p_rand", "p_holm")),
-                Cell(verdict(p)),
+                Cell(_verdict(p)),
             ),
         )
         for p in pairs
@@ -150,14 +171,14 @@ def _differences(pairs: Sequence[FORMS]) -> Table:
     return Table(f"Differences in {measures}" if measures else "Differences", head, rows)
 
 
-def verdict(pair: FORMS) -> str:
-    """Which system a comparison decides for, in words."""
+def _verdict(pair: Said) -> str:
+    """What an upright comparison decides, in words."""
     if pair.get("p_holm") is None or pair.get("diff") is None or pair["p_holm"] >= DECIDED_AT:
         return "undecided"
-    return f"{pair['a'] if pair['diff'] > 0 else pair['b']} is better"
+    return f"{pair['a']} is better"
 
 
-def _correlation(found: FORMS, said: FORMS) -> Iterator[Section]:
+def _correlation(found: Said, said: Said) -> Iterator[Section]:
     rows = {"Kendall’s tau-b": found.get("tau"), "tau-AP (errors at the top weigh more)": found.get("tau_ap")}
     rows |= {f"Kendall’s tau-b, top {k}": stat for k, stat in (found.get("top") or {}).items()}
     sources = " against ".join(found.get("qrels") or ())
@@ -171,10 +192,10 @@ def _correlation(found: FORMS, said: FORMS) -> Iterator[Section]:
                   for row in found["systems"]}  # fmt: skip
         more = [tables.plain_rows("Systems under both", "system", listed)]
     lead = "Do both sets of grades put the systems in the same order? 1 is the same order, 0 is no relation."
-    yield Section(key="correlation", title="Would other grades rank them alike", lead=lead, tables=made, more=more)
+    yield Section(key="correlation", title="Do other grades rank them alike?", lead=lead, tables=made, more=more)
 
 
-def _agreements(entries: Sequence[FORMS], said: FORMS) -> Iterator[Section]:
+def _agreements(entries: Sequence[Said], said: Said) -> Iterator[Section]:
     for place, entry in enumerate(entries):
         title = f"Agreement: {entry.get('assessor', 'assessor')} against {entry.get('human', 'human')}"
         lead = f"{words.plural(entry['n'], 'pair')} that both graded" if entry.get("n") is not None else "Pairs that both graded"
@@ -189,11 +210,11 @@ def _agreements(entries: Sequence[FORMS], said: FORMS) -> Iterator[Section]:
             )
             if rows
         ]
-        lead += ". Intervals are 95 % by query; beside them, what always giving the commonest grade would reach."
+        lead += ". Intervals are 95 % by query; beside them, what always giving the most common grade would reach."
         yield Section(key=f"agreement-{place + 1}", title=title, lead=lead, tables=made, more=more, notes=_left_out(entry))
 
 
-def _figures(entry: FORMS) -> Table:
+def _figures(entry: Said) -> Table:
     guess = entry.get("constant_guess") or {}
     always = f"always {guess['grade']}" if "grade" in guess else "constant guess"
     rows = {title: {"value": entry[name], always: guess.get(name)} for name, title in words.STATS.items() if name in entry}
@@ -206,7 +227,7 @@ def _figures(entry: FORMS) -> Table:
     return Table(table.caption, table.head, tuple(bare))  # a guess has no figure of every kind: nothing, not n/a
 
 
-def _confusion(entry: FORMS) -> Table:
+def _confusion(entry: Said) -> Table:
     """The confusion matrix with shares of each row."""
     found = entry["confusion"]
     labels, counts = [str(label) for label in found["labels"]], found["counts"]
@@ -224,14 +245,14 @@ def _confusion(entry: FORMS) -> Table:
     return Table("Confusion matrix", ("", *labels, "all"), tuple(rows), note, matrix=True)
 
 
-def _summary(caption: str, corner: str, groups: FORMS) -> Table:
+def _summary(caption: str, corner: str, groups: Said) -> Table:
     """The main figures, one row per group."""
     main = {"exact": "exact", "kappa": "kappa", "kappa_quadratic": "kappa, quadratic", "bias": "bias"}
     shown = {name or "(none)": {title: group.get(key) for key, title in main.items()} for name, group in groups.items()}
     return tables.stats(caption, corner, list(main.values()), shown)
 
 
-def _left_out(entry: FORMS) -> list[str]:
+def _left_out(entry: Said) -> list[str]:
     """What the figures do not cover, in sentences."""
     ungraded = {words.OUTCOMES.get(outcome, outcome): n for outcome, n in (entry.get("ungraded") or {}).items() if n}
     out = []
@@ -244,20 +265,19 @@ def _left_out(entry: FORMS) -> list[str]:
         "no_majority": "without a majority",
     }
     out += [f"{words.plural(entry[key], 'pair')} {what}." for key, what in told.items() if entry.get(key)]
-    sides = {"assessor": entry.get("assessor", "the assessor"), "human": entry.get("human", "the human")}
-    unmatched = entry.get("unmatched") or {}
-    out += [f"{words.plural(unmatched[side], 'pair')} graded only by {name}." for side, name in sides.items() if unmatched.get(side)]
+    alone = {entry.get(side, side): n for side, n in (entry.get("unmatched") or {}).items() if n}
+    out += [f"{words.plural(n, 'pair')} graded only by {name}." for name, n in alone.items()]
     return out + [sentence for sentence in entry.get("warnings") or () if " have no grade from " not in sentence]
 
 
-def _picture(picture: FORMS, said: FORMS) -> Iterator[Section]:
+def _picture(picture: Said, said: Said) -> Iterator[Section]:
     rows = picture.get("rows") or {}
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
     made = [tables.stats(_of("What the picture changed", rows), "", columns, rows)]
     yield Section(key="picture", title="What the picture changed", lead=picture.get("about", ""), tables=made)
 
 
-def _judged(holes: FORMS | None, said: FORMS) -> Iterator[Section]:
+def _judged(holes: Said | None, said: Said) -> Iterator[Section]:
     made: list[Table] = []
     more: list[Table] = []
     if holes:
@@ -265,7 +285,7 @@ def _judged(holes: FORMS | None, said: FORMS) -> Iterator[Section]:
         made.append(tables.plain_rows("What of each system’s answers is judged", "system", flat))
     expansion = said.get("expansion") or {}
     if expansion:
-        counts = {words.named(k): expansion[k] for k in ("judged", "relevant", "new", "new_relevant", "ungraded") if k in expansion}
+        counts = {words.named(key): expansion[key] for key in EXPANSION if key in expansion}
         sources = f" of {expansion['human']} by {expansion['assessor']}" if {"human", "assessor"} <= set(expansion) else ""
         made.append(tables.mapping(f"Expansion{sources}", "pairs", "count", counts))
         if expansion.get("per_query"):
@@ -277,7 +297,7 @@ def _judged(holes: FORMS | None, said: FORMS) -> Iterator[Section]:
     yield Section(key="holes", title="What is judged, and what is not", lead=lead, tables=made, more=more, notes=notes)
 
 
-def _flat(counts: FORMS) -> Iterator[tuple[str, Any]]:
+def _flat(counts: Said) -> Iterator[tuple[str, Any]]:
     for key, value in counts.items():
         if isinstance(value, Mapping):
             yield from ((f"{words.named(key)} by {name}", n) for name, n in value.items())
@@ -285,6 +305,10 @@ def _flat(counts: FORMS) -> Iterator[tuple[str, Any]]:
             yield words.named(key), value
 
 
+COST_LEAD = (
+    "Requests that were sent; those already known were answered by the store, and shared ones by an equal request on its way: "
+    "both are free."
+)
 COST_COLUMNS = {
     "asked": "requests",
     "known": "already known",
@@ -296,34 +320,35 @@ COST_COLUMNS = {
 }
 
 
-def _cost(stages: Sequence[FORMS], said: FORMS) -> Iterator[Section]:
+def _cost(stages: Sequence[Said], said: Said) -> Iterator[Section]:
     """Stages and their sum. An unknown price makes the sum a lower bound, or unknown."""
     sums: dict[str, Any] = {key: sum(stage.get(key) or 0 for stage in stages) for key in (*COST_COLUMNS, "unpriced", "seconds")}
     prices = [stage.get("cost_usd") for stage in stages]
     sums["cost_usd"] = sum(p for p in prices if p is not None)
     sums["unpriced"] = sums["unpriced"] or prices.count(None)
 
-    def row(name: str, stage: FORMS, *, total: bool = False) -> Row:
+    def row(name: str, stage: Said, *, total: bool = False) -> Row:
         price = words.money(stage.get("cost_usd"), stage.get("unpriced") or 0)
         numbers = (Cell(words.count(stage.get(key))) for key in COST_COLUMNS)
         return Row(name, (*numbers, Cell(price), Cell(words.duration(stage.get("seconds")))), total)
 
     rows = [row(stage["stage"], stage) for stage in stages] + ([row("all", sums, total=True)] if len(stages) > 1 else [])
     table = Table("Requests, tokens, money, time", ("stage", *COST_COLUMNS.values(), "cost", "time"), tuple(rows))
-    notes = [f"The price of {words.plural(sums['unpriced'], 'reply', 'replies')} is unknown; it is not taken as 0."] if sums["unpriced"] else []
-    yield Section(key="cost", title="What it cost", tables=[table], notes=notes)
+    notes = ["The price of some replies is unknown; it is not taken as 0."] if sums["unpriced"] else []
+    yield Section(key="cost", title="What it cost", lead=COST_LEAD, tables=[table], notes=notes)
 
 
-def _runs(runs: Sequence[FORMS], said: FORMS) -> Iterator[Section]:
-    rows = {run["tag"]: {key: value for key, value in run.items() if key != "tag"} for run in runs}
-    made = [tables.plain_rows("Systems", "system", rows)]
-    collection = {words.named(key): value for key, value in said.get("collection", {}).items() if isinstance(value, int)}
-    made += [tables.mapping(f"Collection {said['collection'].get('name', '')}".strip(), "of", "count", collection)] if collection else []
-    pool = {words.named(key): value for key, value in said.get("pool", {}).items() if isinstance(value, int)}
-    made += [tables.mapping("Pool", "of", "count", pool)] if pool else []
+def _runs(runs: Sequence[Said] | None, said: Said) -> Iterator[Section]:
+    rows = {run["tag"]: {key: value for key, value in run.items() if key != "tag"} for run in runs or ()}
+    made = [tables.plain_rows("Systems", "system", rows)] if rows else []
+    for key in ("collection", "pool"):
+        counts = {words.named(name): value for name, value in said.get(key, {}).items() if isinstance(value, int)}
+        if counts:
+            caption = f"{key.capitalize()} {said[key].get('name', '')}".strip()
+            made.append(tables.mapping(caption, "of", "count", counts))
     yield Section(key="runs", title="What went in", tables=made)
 
 
-def _of(caption: str, rows: Mapping[str, FORMS]) -> str:
+def _of(caption: str, rows: Mapping[str, Said]) -> str:
     size = tables.counted(rows)
     return f"{caption}, {size}" if size else caption

@@ -37,9 +37,7 @@ def _lines(report: Report, more: bool) -> Iterator[str]:
     if "differences" in said:
         yield from ("", "Queries where systems differ most", "-" * 33)
         yield from map(_difference, said["differences"])
-    made = " · ".join(part for part in (said.get("created", ""), f"qrelkit {said['version']}" if "version" in said else "") if part)
-    if made:
-        yield from ("", made)
+    yield from ("", f"{words.moment(said.get('created', ''))} · qrelkit {said.get('version', '')}".strip(" ·"))
 
 
 def lines(table: Table) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 NO_NUMBER = "n/a"
 UNKNOWN = "unknown"
 MINUS = "−"
+SPACE = "\N{NO-BREAK SPACE}"
 
 VIEWS: Mapping[str, str] = {
     "human": "by human grades",
@@ -56,7 +57,7 @@ def limits(stat: Mapping[str, Any], *, sign: bool = False) -> str:
     """`[0.471, 0.552]`; empty where there is no interval."""
     if stat.get("low") is None or stat.get("high") is None:
         return ""
-    return f"[{number(stat['low'], 3, sign=sign)}, {number(stat['high'], 3, sign=sign)}]"
+    return f"[{number(stat['low'], 3, sign=sign)},{SPACE}{number(stat['high'], 3, sign=sign)}]"
 
 
 def share(part: float, whole: float) -> str:
@@ -64,7 +65,7 @@ def share(part: float, whole: float) -> str:
     if not whole:
         return NO_NUMBER
     percent = 100 * part / whole
-    return "<1 %" if 0 < percent < 0.5 else f"{percent:.0f} %"
+    return f"<1{SPACE}%" if 0 < percent < 0.5 else f"{percent:.0f}{SPACE}%"
 
 
 def p_value(p: float | None) -> str:
@@ -90,6 +91,15 @@ def duration(seconds: float | None) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def moment(created: str) -> str:
+    """`2026-03-14 09:26 UTC` from an ISO time; the offset stays where it is another, what is no such time stays as it is."""
+    day, _, clock = created.partition("T")
+    if len(day) != 10 or len(clock) < 5:
+        return created
+    offset = "".join(clock.partition(sign)[1] + clock.partition(sign)[2] for sign in "+-Z" if sign in clock)
+    return f"{day} {clock[:5]} {'UTC' if offset in ('Z', '+00:00') else offset}".rstrip()
 
 
 def plural(n: int, one: str, many: str = "") -> str:

@@ -37,7 +37,7 @@ class Files:
         self._documents, self._queries = documents.resolve(), queries.resolve() if queries else None
         self._qrels = {stem: path.resolve() for stem, path in (qrels or {}).items()}
         self._columns, self._query_columns = columns or {}, query_columns or {}
-        in_place = kind_of(documents) == ".jsonl" and documents.suffix != ".gz" and not columns
+        in_place = kind_of(documents) == ".jsonl" and documents.suffix.lower() != ".gz" and not columns
         self.blob = self._documents if in_place else None
 
     def collection(self) -> Collection:

@@ -9,6 +9,7 @@ Nothing is replaced in place: a new index gets a new folder, and the old ones ar
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import tempfile
@@ -96,5 +97,6 @@ def build(parts: Parts, home: Path, state: Any, known: Mapping[str, FileState]) 
 
 def remove(folder: Path) -> None:
     """Removes an index, the manifest first, so that what another process still holds open is no index any more."""
-    (folder / MANIFEST).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # Windows: someone is reading it; it is stale, and goes next time
+        (folder / MANIFEST).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)

@@ -152,6 +152,11 @@ def _pairs(todo: pl.DataFrame, collection: Collection) -> Iterator[Pair]:
             yield Pair(query=query, document=document, query_key=query_key, doc_key=doc_key, sample=sample)
 
 
+def found(state: pl.DataFrame, judge: Judge) -> Judged:
+    """The outcome of `judge` for a pool as it stands (`standing`), nothing asked."""
+    return _judged(state, [], judge, Tally())
+
+
 def _judged(state: pl.DataFrame, new: Iterable[Judgment], judge: Judge, tally: Tally) -> Judged:
     rows = [(j.query_id, j.doc_id, j.grade, j.outcome, True) for j in new]
     schema = {"query_id": pl.String, "doc_id": pl.String, "grade": pl.Int32, "outcome": pl.String, "new": pl.Boolean}

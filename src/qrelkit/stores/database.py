@@ -19,7 +19,7 @@ from sqlalchemy.sql import ClauseElement
 from qrelkit.core.errors import StoreError
 from qrelkit.stores import dialect
 
-IN_SIZES = (1, 32, 500)  # lengths of IN lists; shorter ones are filled up, so that few statements are ever compiled
+IN_AT_MOST = 512  # values of one IN list; lists are filled up to a power of two, so that few statements are ever compiled
 
 
 class Database:
@@ -98,11 +98,11 @@ class Database:
         plain = dialect.insert(self._engine, table).values(**value)
         self._connection.execute(plain.on_conflict_do_update(index_elements=[key], set_={n: value[n] for n in newer}))
 
-    def matching(self, columns: Sequence[Column[Any]], column: Column[Any], values: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
+    def matching(self, columns: Sequence[Column[Any]], column: Column[Any], values: Sequence[Any]) -> Iterator[Any]:
         """The rows in which `column` is one of `values`, of any number, in no order."""
-        for start in range(0, len(values), IN_SIZES[-1]):
-            chunk = tuple(values[start : start + IN_SIZES[-1]])
-            size = next(n for n in IN_SIZES if n >= len(chunk))
+        for start in range(0, len(values), IN_AT_MOST):
+            chunk = tuple(values[start : start + IN_AT_MOST])
+            size = 1 << (len(chunk) - 1).bit_length()
 
             def statement(size: int = size) -> ClauseElement:
                 return select(*columns).where(column.in_([bindparam(f"v{i}", type_=column.type) for i in range(size)]))

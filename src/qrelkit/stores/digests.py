@@ -1,9 +1,10 @@
 """Finding rows by their digest, without writing to a random place of an index at every commit.
 
-A digest is random, so an index over it takes one page per row and commit, more than the row itself (measured: 58 against
-22 µs per reply). The newest rows are therefore kept in memory only, read once from the end of the table when a store is
-opened; when they are SETTLE_AT, they go into the index table in one sorted portion, which takes each of its pages once.
-Rows are numbered in the order of their commits, so "newer than the last one seen" also finds what other processes wrote.
+A digest is random, so an index over it takes one page per row and commit, more than the row itself (plain sqlite3, replies
+and parts: 58 against 22 µs per reply at 200,000). The newest rows are therefore kept in memory only, read once from the end
+of the table when a store is opened; when they are SETTLE_AT, they go into the index table in one sorted portion, which takes
+each of its pages once. Rows are numbered in the order of their commits, so "newer than the last one seen" also finds what
+other processes wrote.
 """
 
 from __future__ import annotations
@@ -21,21 +22,21 @@ SETTLE_AT = 16_384
 class Digests:
     """Where the rows of one table are, by digest; of two rows with one digest the first counts."""
 
-    def __init__(self, database: Database, rows: Table, index: Table) -> None:
-        self._database, self._rows, self._index = database, rows, index
+    def __init__(self, database: Database, rows: Table, index: Table, settle_at: int = SETTLE_AT) -> None:
+        self._database, self._index, self._settle_at = database, index, settle_at
         self._mark = f"{index.name} up to"
+        self._marked = database.text("mark", lambda: select(meta.c.value).where(meta.c.name == bindparam("name")))
         self._newer = database.text(
-            rows.name,
+            ("newer", rows.name),
             lambda: select(rows.c.id, rows.c.digest).where(rows.c.id > bindparam("after")).order_by(rows.c.id),
         )
-        self._settled = database.text("mark", lambda: select(meta.c.value).where(meta.c.name == bindparam("name")))
         self._recent: dict[bytes, int] = {}
-        self._last = -1
+        self._settled = self._last = -1  # the rows up to `settled` must be looked for in the index
 
     def refresh(self) -> int:
         """Takes in what was committed since; returns the number of the last row."""
         if self._last < 0:
-            self._last = next((int(value) for (value,) in self._database.rows(self._settled, self._mark)), 0)
+            self._settled = self._last = next((int(value) for (value,) in self._database.rows(self._marked, self._mark)), 0)
         for number, digest in self._database.rows(self._newer, self._last):
             self._recent.setdefault(digest, number)
             self._last = number
@@ -44,17 +45,17 @@ class Digests:
     def find(self, digests: Sequence[bytes]) -> dict[bytes, int]:
         """The row of each digest that is there, as of the last refresh."""
         found = {d: self._recent[d] for d in digests if d in self._recent}
-        columns = (self._index.c.digest, self._index.c.id)
-        for digest, number in self._database.matching(columns, self._index.c.digest, digests):
-            found[digest] = number  # in the index are the older rows
+        if self._settled:  # in the index are the older rows, so they come last
+            found.update(self._database.matching((self._index.c.digest, self._index.c.id), self._index.c.digest, digests))
         return found
 
     def settle(self) -> None:
         """Moves the newest rows into the index when they are many."""
-        if len(self._recent) < SETTLE_AT:
+        if len(self._recent) < self._settle_at:
             return
         with self._database.writing():
             last = self.refresh()
             self._database.add(self._index, sorted(self._recent.items()), once=True)
             self._database.put(meta, {"name": self._mark, "value": str(last)}, "name", ["value"])
+        self._settled = last
         self._recent.clear()

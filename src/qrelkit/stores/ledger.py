@@ -147,7 +147,7 @@ class Ledger:
         while True:
             with self._database.reading() as connection:
                 some = select(*columns).where(columns[0] > last).order_by(columns[0]).limit(CHUNK)
-                rows = connection.execute(some).tuples().all()
+                rows = connection.execute(some).all()
             if not rows:
                 return
             yield from rows

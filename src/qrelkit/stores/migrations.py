@@ -46,7 +46,7 @@ def _version(connection: Connection, where: str) -> int:
     tables = inspect(connection).get_table_names()
     if not tables:
         return 0
-    about = dict(connection.execute(select(meta.c.name, meta.c.value)).tuples().all()) if meta.name in tables else {}
+    about = dict(connection.execute(select(meta.c.name, meta.c.value)).all()) if meta.name in tables else {}
     if about.get("format") != FORMAT:
         raise StoreError(f"{where}: is a database of another program; name another file for the store")
     return int(about["schema"])

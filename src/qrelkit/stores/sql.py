@@ -94,7 +94,7 @@ class SqlStore:
         table = schema.guidelines
         with self._database.reading() as connection:
             chosen = select(*(table.c[n] for n in frames.GUIDELINES)).order_by(table.c.id)
-            return frames.dated(connection.execute(chosen).tuples().all(), frames.GUIDELINES)
+            return frames.dated(connection.execute(chosen).all(), frames.GUIDELINES)
 
     def add_guidelines(self, guidelines: Iterable[QueryGuideline], origin: str) -> int:
         """Stores each that differs, in version or approval, from the newest of its query; returns how many those were."""
@@ -115,7 +115,7 @@ class SqlStore:
         table = schema.descriptions
         chosen = select(table.c.image, table.c.text).where(table.c.describer_key == describer_key).order_by(table.c.id)
         with self._database.reading() as connection:
-            return dict(connection.execute(chosen).tuples().all())
+            return dict(connection.execute(chosen).all())
 
     def add_descriptions(self, describer_key: str, texts: Mapping[str, str]) -> None:
         created = int(self._now() * 1000)

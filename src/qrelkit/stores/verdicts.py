@@ -85,7 +85,7 @@ class Verdicts:
         """judge_key, assessor, settings (JSON), created; in order of appearance."""
         with self._database.reading() as connection:
             columns = (judges.c.key, judges.c.name, judges.c.settings, judges.c.created)
-            rows = connection.execute(select(*columns).order_by(judges.c.id)).tuples().all()
+            rows = connection.execute(select(*columns).order_by(judges.c.id)).all()
         return frames.dated(rows, frames.JUDGES)
 
     def add(self, judge_key: str, rows: Sequence[Judgment]) -> None:
@@ -132,7 +132,7 @@ class Verdicts:
         every = select(*_ALL).order_by(judgments.c.id)
         of_one = every.where(judgments.c.judge == bindparam("judge"))
         with self._database.reading() as connection:
-            about = connection.execute(select(judges.c.id, judges.c.key, judges.c.name)).tuples().all()
+            about = connection.execute(select(judges.c.id, judges.c.key, judges.c.name)).all()
             asked = () if judge_key is None else (next((n for n, key, _ in about if key == judge_key), 0),)
             sql = self._database.text(("all judgments", len(asked)), lambda: of_one if asked else every)
             columns = _columns(self._database.rows(sql, *asked), len(_ALL))

@@ -1,4 +1,4 @@
-"""The demo catalogue: 480 fashion products that do not exist, drawn and described from a seed; 40 queries and the truth about them.
+"""The demo catalogue: 480 fashion products that do not exist, drawn and described from a seed; 40 queries and their truth.
 
 Part of what a shopper wants to know is only in the pictures, part of the texts misleads, and a few pictures are broken.
 

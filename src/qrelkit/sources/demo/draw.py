@@ -46,8 +46,8 @@ def _paints(product: Product, chance: Chance) -> Mapping[str, RGB]:
         trim = (250, 249, 245)
     elif product.pattern != "plain" and chance.happens(50, "trim of second"):
         trim = second
-    darker = _scaled(base, 90), _scaled(second, 90)
-    return dict(zip(PAINTS, (ground, _lifted(ground, -9), _ink(base), base, darker[0], second, darker[1], trim), strict=True))
+    paints = (ground, _lifted(ground, -9), _ink(base), base, _scaled(base, 90), second, _scaled(second, 90), trim)
+    return dict(zip(PAINTS, paints, strict=True))
 
 
 def _paint_cells(product: Product, chance: Chance) -> NDArray[np.int64]:
@@ -97,7 +97,7 @@ def _pixels(cells: NDArray[np.int64], palette: list[RGB]) -> NDArray[np.uint8]:
     sums = colours[four[:, mixed]].sum(axis=0)  # four times the mean, so still whole
     distances = ((sums[:, None, :] - 4 * colours[None, :, :]) ** 2).sum(axis=2)
     out[mixed] = distances.argmin(axis=1)
-    return out
+    return np.asarray(out)
 
 
 def _scaled(colour: RGB, percent: int) -> RGB:

@@ -130,7 +130,10 @@ PATTERNS: Mapping[str, Pattern] = {
 }
 
 MATERIALS: tuple[tuple[str, str], ...] = (
-    ("cotton", "Baumwolle"), ("linen", "Leinen"), ("wool", "Wolle"), ("viscose", "Viskose"), ("canvas", "Canvas"), ("corduroy", "Cord"),
+    ("cotton", "Baumwolle"), ("linen", "Leinen"), ("wool", "Wolle"),
+    ("viscose", "Viskose"), ("canvas", "Canvas"), ("corduroy", "Cord"),
 )  # fmt: skip
-BRANDS: tuple[str, ...] = ("Fjellby", "Maribu", "Tolvane", "Klarmo", "Osterwik", "Perlona", "Quintano", "Wendelin", "Yarrowby", "Zimtal")
+BRANDS: tuple[str, ...] = (
+    "Fjellby", "Maribu", "Tolvane", "Klarmo", "Osterwik", "Perlona", "Quintano", "Wendelin", "Yarrowby", "Zimtal",
+)  # fmt: skip
 LINES: tuple[str, ...] = ("Nova", "Lotte", "Arne", "Mira", "Jonte", "Svea", "Theo", "Ida", "Bela", "Runa", "Enno", "Lilo")

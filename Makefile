@@ -1,0 +1,49 @@
+# Two commands do everything on a fresh machine that has Python (3.11 or newer) and nothing else: make demo, make test.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ifeq ($(OS),Windows_NT)
+BIN := $(VENV)/Scripts
+endif
+
+.PHONY: demo test lint types contracts tests format bench clean
+
+# a plain install is enough for the demo; `make test` adds the tools
+demo: $(VENV)/.core
+	$(BIN)/qrelkit demo --folder demo
+
+test: lint types contracts tests
+
+lint: $(VENV)/.all
+	$(BIN)/ruff check src tests examples benchmarks
+	$(BIN)/ruff format --check src tests examples benchmarks
+
+types: $(VENV)/.all
+	$(BIN)/mypy
+
+contracts: $(VENV)/.all
+	$(BIN)/lint-imports
+
+tests: $(VENV)/.all
+	$(BIN)/pytest
+
+format: $(VENV)/.all
+	$(BIN)/ruff check --fix src tests examples benchmarks
+	$(BIN)/ruff format src tests examples benchmarks
+
+bench: $(VENV)/.all
+	$(BIN)/python benchmarks/all.py
+
+clean:
+	rm -rf $(VENV) demo
+
+$(VENV)/pyvenv.cfg:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.core: $(VENV)/pyvenv.cfg pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.all: $(VENV)/pyvenv.cfg pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[fast,irds,pandas,test]"
+	@touch $@ $(VENV)/.core

@@ -1,0 +1,77 @@
+"""From what a line brought to its report, with the provenance that lets somebody else derive every number again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from qrelkit.core.qrels import Qrels
+from qrelkit.project.project import Project
+from qrelkit.report.html import write_html
+from qrelkit.report.report import Report, write_json
+from qrelkit.steps.report import Evidence
+from qrelkit.steps.report import report as assemble
+from qrelkit.steps.run import Done
+
+PACKAGES = ("qrelkit", "polars", "numpy", "scipy")
+
+
+def report_of(done: Done, project: Project, *, title: str = "Which system is better?", **said: Any) -> Report:
+    """The report of a line; `said` may give `headline_says`, `warnings`, and `picture` (what the picture changed)."""
+    line, judged = done.line, done.judged
+    picture: Mapping[str, Any] = said.pop("picture", {})
+    qrels: dict[str, Qrels] = dict(line.human)
+    if judged is not None:
+        qrels[judged.judge.name] = judged.qrels()
+    comparisons = [found for found in (done.differences, done.ranking) if found is not None]
+    evidence = Evidence(
+        collection=line.collection,
+        runs=line.runs,
+        pool=done.pool,
+        scores=done.scores,
+        by=list(done.by.values()),
+        qrels=qrels,
+        agreements=done.agreements,
+        comparisons=comparisons,
+        expansion=done.expansion,
+        judged=judged,
+        judgments=line.store.judgments(judged.judge.key) if judged is not None else None,
+        tallies=done.tallies,
+        picture=picture,
+    )
+    return assemble(evidence, now=datetime.now(UTC), title=title, provenance=provenance(done, project), **said)
+
+
+def provenance(done: Done, project: Project) -> dict[str, Any]:
+    """What decided the numbers: settings by value and by digest, versions, seeds."""
+    line, config = done.line, project.config
+    judge = done.judged.judge if done.judged else None
+    used = sum(1 for v in project.guideline().queries.values() if v.version) if config.judge.guided else 0
+    return {
+        "collection": {"name": line.collection.name, "fingerprint": line.collection.fingerprint},
+        "judge": {"name": judge.name, "key": judge.key, **_flat(judge.settings)} if judge else {},
+        "describer": _flat(line.describer.settings) if line.describer else {},
+        "guidelines": used,
+        "human judgments": {name: f"{len(q):,} pairs" for name, q in line.human.items()},
+        "dials": {"depth": line.depth, "at_once": line.at_once, "seed": line.seed, "resamples": 2000},
+        "versions": {name: version(name) for name in PACKAGES},
+    }
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings for people: the scale by its labels."""
+    scale = settings.get("scale")
+    labels = ", ".join(grade["label"] for grade in scale["grades"]) if isinstance(scale, Mapping) else scale
+    return {k: v for k, v in settings.items() if k != "scale"} | ({"scale": labels} if scale else {})
+
+
+def write_report(report: Report, path: Path) -> tuple[Path, Path]:
+    """Writes the page and, beside it, the same as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(".json")
+    write_html(report, path)
+    write_json(report, beside)
+    return path, beside

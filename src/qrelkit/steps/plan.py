@@ -1,0 +1,166 @@
+"""The plan of a whole line: what each stage has, knows and would ask, with money and hours as ranges.
+
+`plan(line)` asks nothing. `probe` makes the first ten calls, so that hours can be said; they are kept like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from qrelkit.core.collection import Collection
+from qrelkit.core.doors import Describer, GuideWriter, Judge, Model, Store
+from qrelkit.core.guideline import Scale
+from qrelkit.core.pool import Pool
+from qrelkit.core.qrels import Qrels
+from qrelkit.core.records import Pair, Query
+from qrelkit.core.run import Run
+from qrelkit.core.wire import Reply, Request
+from qrelkit.steps.describe import describe, images_to_describe
+from qrelkit.steps.drive import Tally
+from qrelkit.steps.guide import guide, newest
+from qrelkit.steps.judge import judge, standing
+from qrelkit.steps.pool import pool
+
+PROBES = 10  # calls from which hours are estimated
+SAMPLED = 20  # requests from which tokens are estimated
+WORDS_OUT = (40, 400)  # tokens that a reply may take, where its schema asks for reasoning: the range of the estimate
+STAND_IN = "A picture of a product, described in three or four sentences. " * 4  # for a description not made yet
+Watch = Callable[[str, int], AbstractContextManager[Callable[[Tally], None] | None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """All that the line needs, as objects. `judge(pool, descriptions)` makes the judge when what it rests on is there;
+    `descriptions` overrides the store's (for an estimate before they are made)."""
+
+    collection: Collection
+    runs: Sequence[Run]
+    human: Mapping[str, Qrels]
+    store: Store
+    judge: Callable[[Pool, Mapping[str, str] | None], Judge]
+    models: Mapping[str, Model] = field(default_factory=dict)
+    guide_writer: GuideWriter | None = None
+    describer: Describer | None = None
+    guidelines: Path | None = None
+    scale: Scale | None = None
+    measures: Sequence[str] = ("nDCG@10",)
+    depth: int = 20
+    at_once: int = 16
+    budget_usd: float | None = None
+    excluded: Callable[[], pl.DataFrame | None] = lambda: None
+    by: pl.DataFrame | None = None
+    seed: int = 0
+
+    @property
+    def pool(self) -> Pool:
+        return pool(self.runs, self.depth)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One stage of the plan. `usd` and `seconds` are (low, high); None where they cannot be known yet, never 0 for unknown."""
+
+    name: str
+    by: str
+    items: int
+    todo: int
+    usd: tuple[float, float] | None = (0.0, 0.0)
+    seconds: tuple[float, float] | None = (0.0, 0.0)
+
+    @property
+    def known(self) -> int:
+        return self.items - self.todo
+
+
+def plan(line: Line, latency_s: float | None = None) -> list[Stage]:
+    """What is known and what would be asked, stage by stage. `latency_s` is that of one call, once probed."""
+    stages, pooled = [], line.pool
+    if line.guide_writer is not None:
+        known = newest(line.store, line.guidelines)
+        todo = [query for query in queries_of(line, pooled) if query.query_id not in known]
+        asked = _first_requests(line.guide_writer.flow(query) for query in todo[:SAMPLED])
+        count = pooled.frame["query_id"].n_unique()
+        stages.append(_stage(line, "guide", line.guide_writer.name, count, len(todo), asked, latency_s))
+    descriptions: dict[str, str] | None = None
+    if line.describer is not None:
+        descriptions = dict(line.store.descriptions(line.describer.key))
+        digests = images_to_describe(line.collection, pooled.frame["doc_id"])["digest"].to_list()
+        missing = [digest for digest in digests if digest not in descriptions]
+        images = [i for doc_id in _with_images(line, missing) for i in line.collection.document(doc_id).images][:SAMPLED]
+        asked = _first_requests(line.describer.flow(image) for image in images)
+        stages.append(_stage(line, "describe", line.describer.name, len(digests), len(missing), asked, latency_s))
+        descriptions |= dict.fromkeys(missing, STAND_IN)
+    assessor = line.judge(pooled, descriptions)
+    state = standing(pooled, line.judge(pooled, None), line.collection, line.store).filter("todo")
+    asked = _first_requests(assessor.flow([pair]) for pair in _some_pairs(line, state))
+    stages.append(_stage(line, "judge", assessor.name, len(pooled), state.height, asked, latency_s))
+    return stages
+
+
+def _stage(line: Line, name: str, by: str, items: int, todo: int, asked: Sequence[Request], latency_s: float | None) -> Stage:
+    if not todo or not asked:
+        return Stage(name=name, by=by, items=items, todo=todo)
+    from qrelkit.models.prices import tokens_of_request
+
+    model = line.models[asked[0].model]
+    tokens_in = sum(map(tokens_of_request, asked)) / len(asked)
+    most = asked[0].settings.max_tokens or WORDS_OUT[1]
+    costs = [model.cost_usd(Reply(text="", tokens_in=int(tokens_in), tokens_out=min(words, most))) for words in WORDS_OUT]
+    usd = None if None in costs else (0.9 * todo * (costs[0] or 0.0), 1.2 * todo * (costs[1] or 0.0))
+    rounds = todo / min(line.at_once, todo)
+    seconds = None if latency_s is None else (0.7 * rounds * latency_s, 2.0 * rounds * latency_s)
+    return Stage(name=name, by=by, items=items, todo=todo, usd=usd, seconds=seconds)
+
+
+def _first_requests(flows: Iterator[Any]) -> list[Request]:
+    """The first request of each conversation; those that ask nothing give none."""
+    out = []
+    for flow in flows:
+        first = next(flow, None)
+        if first:
+            out.append(first[0])
+        flow.close()
+    return out
+
+
+def queries_of(line: Line, pooled: Pool) -> list[Query]:
+    return [line.collection.query(q) for q in pooled.frame["query_id"].unique(maintain_order=True)]
+
+
+def _with_images(line: Line, digests: Sequence[str]) -> list[str]:
+    images = line.collection.images().filter(pl.col("digest").is_in(digests))
+    ids: list[str] = images["doc_id"].unique(maintain_order=True).head(SAMPLED).to_list()
+    return ids
+
+
+def _some_pairs(line: Line, state: pl.DataFrame) -> Iterator[Any]:
+    some = state.sample(min(SAMPLED, state.height), seed=line.seed)
+    for query_id, doc_id in some.select("query_id", "doc_id").iter_rows():
+        yield Pair(query=line.collection.query(query_id), document=line.collection.document(doc_id))
+
+
+def probe(line: Line, stages: Sequence[Stage]) -> float | None:
+    """Seconds that one call takes, from the first ten calls of the first stage that asks a model; None where none does."""
+    first = next((stage for stage in stages if stage.todo and stage.usd != (0.0, 0.0)), None)
+    if first is None:
+        return None
+    dials: dict[str, Any] = {"store": line.store, "models": line.models, "at_once": PROBES, "budget_usd": line.budget_usd}
+    if first.name == "guide" and line.guide_writer is not None:
+        known = newest(line.store, line.guidelines)
+        todo = [query for query in queries_of(line, line.pool) if query.query_id not in known]
+        tally = guide(todo[:PROBES], line.guide_writer, folder=line.guidelines, **dials).tally
+    elif first.name == "describe" and line.describer is not None:
+        known_images = line.store.descriptions(line.describer.key)
+        missing = images_to_describe(line.collection, line.pool.frame["doc_id"]).filter(
+            ~pl.col("digest").is_in(list(known_images))
+        )
+        tally = describe(line.collection, line.describer, doc_ids=missing["doc_id"].head(PROBES), **dials).tally
+    else:
+        tally = judge(line.pool, line.judge(line.pool, None), line.collection, limit=PROBES, **dials).tally
+    return tally.seconds if tally.asked else None

@@ -1,0 +1,155 @@
+"""run: does what is still missing of the whole line, and ends in what the report says.
+
+    guide ─▶ describe ─▶ judge ─▶ agree ─▶ expand ─▶ evaluate ─▶ compare
+
+Every verb twice is free, so this is the same call whether nothing, something or everything is there already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from qrelkit.core.errors import InputError
+from qrelkit.core.pool import Pool
+from qrelkit.core.qrels import Qrels
+from qrelkit.measures.aggregate import Scores
+from qrelkit.steps.agree import agree
+from qrelkit.steps.agreement import Agreement
+from qrelkit.steps.compare import compare
+from qrelkit.steps.comparison import Differences, Ranking
+from qrelkit.steps.describe import Described, describe, images_to_describe
+from qrelkit.steps.drive import Tally
+from qrelkit.steps.evaluate import evaluate
+from qrelkit.steps.expand import Expansion, expand
+from qrelkit.steps.guide import Guided, guide, newest
+from qrelkit.steps.judge import Judged, found, judge, standing
+from qrelkit.steps.plan import Line, Watch, queries_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """What the line brought; stages that were not part of it are None, and so is what a stop did not allow."""
+
+    line: Line
+    pool: Pool
+    guided: Guided | None = None
+    described: Described | None = None
+    judged: Judged | None = None
+    stopped: str = ""
+    agreements: Sequence[Agreement] = ()
+    expansion: Expansion | None = None
+    scores: Mapping[str, Scores] = field(default_factory=dict)
+    by: Mapping[str, Scores] = field(default_factory=dict)
+    differences: Differences | None = None
+    ranking: Ranking | None = None
+
+    @property
+    def tallies(self) -> dict[str, Tally]:
+        """How each stage fared, in order."""
+        stages = {"guide": self.guided, "describe": self.described, "judge": self.judged}
+        return {name: stage.tally for name, stage in stages.items() if stage is not None}
+
+
+def run(line: Line, watch: Watch = lambda name, todo: nullcontext()) -> Done:
+    """Does the line; `watch(stage, todo)` gives a progress callback. A stop (budget, Ctrl-C) ends it with what there is."""
+    done = Done(line=line, pool=line.pool)
+    for stage in (_guide, _describe, _judge):
+        done = stage(done, watch)
+        if done.stopped:
+            break
+    return analysed(done)
+
+
+def known(line: Line) -> Done:
+    """What the line brought so far, without asking anything: the judgments that are in the store."""
+    pooled = line.pool
+    assessor = line.judge(pooled, None)
+    state = standing(pooled, assessor, line.collection, line.store)
+    return analysed(Done(line=line, pool=pooled, judged=found(state, assessor)))
+
+
+def _left(done: Done) -> float | None:
+    """What is left of the budget."""
+    if done.line.budget_usd is None:
+        return None
+    left = done.line.budget_usd - sum(tally.cost_usd for tally in done.tallies.values())
+    return max(left, 1e-9)  # 0 would mean no budget; nothing costs less than this
+
+
+def _guide(done: Done, watch: Watch) -> Done:
+    line = done.line
+    if line.guide_writer is None:
+        return done
+    queries, known = queries_of(line, done.pool), newest(line.store, line.guidelines)
+    with watch("guide", sum(q.query_id not in known for q in queries)) as show:
+        dials: dict[str, Any] = {"models": line.models, "at_once": line.at_once, "budget_usd": _left(done), "progress": show}
+        guided = guide(queries, line.guide_writer, store=line.store, folder=line.guidelines, **dials)
+    return replace(done, guided=guided, stopped=guided.tally.stopped)
+
+
+def _describe(done: Done, watch: Watch) -> Done:
+    line = done.line
+    if line.describer is None:
+        return done
+    doc_ids = done.pool.frame["doc_id"]
+    digests = images_to_describe(line.collection, doc_ids)["digest"]
+    with watch("describe", len(set(digests) - set(line.store.descriptions(line.describer.key)))) as show:
+        dials: dict[str, Any] = {"models": line.models, "at_once": line.at_once, "budget_usd": _left(done), "progress": show}
+        described = describe(line.collection, line.describer, store=line.store, doc_ids=doc_ids, **dials)
+    return replace(done, described=described, stopped=described.tally.stopped)
+
+
+def _judge(done: Done, watch: Watch) -> Done:
+    line, assessor = done.line, done.line.judge(done.pool, None)
+    todo = int(standing(done.pool, assessor, line.collection, line.store)["todo"].sum())
+    with watch("judge", todo) as show:
+        dials: dict[str, Any] = {"models": line.models, "at_once": line.at_once, "budget_usd": _left(done), "progress": show}
+        judged = judge(done.pool, assessor, line.collection, store=line.store, **dials)
+    return replace(done, judged=judged, stopped=judged.tally.stopped)
+
+
+def analysed(done: Done) -> Done:
+    """Agreement, expansion, scores and comparisons of what has been judged; nothing is asked."""
+    line = done.line
+    if done.judged is None:
+        return done
+    model = done.judged.qrels()
+    if not model.graded.height:
+        raise InputError(f"{model.name} gave no grade at all; the first reasons: {_reasons(done)}")
+    views: dict[str, Qrels] = {}
+    agreements: list[Agreement] = []
+    expansion = ranking = None
+    if line.human:
+        people = list(line.human.values())
+        excluded = line.excluded()
+        agreements = [agree(model, people, scale=line.scale, exclude=excluded, seed=line.seed)]
+        expansion = expand(people[0], model, pool=done.pool, scale=line.scale)
+        views = {people[0].name: people[0], model.name: model, "mixed": expansion.qrels}
+        if len(line.runs) > 1:
+            order = compare(line.measures[0], line.runs, [people[0], model], seed=line.seed)
+            ranking = order if isinstance(order, Ranking) else None
+    else:
+        views = {model.name: model}
+    scores = {name: evaluate(line.measures, line.runs, qrels, seed=line.seed) for name, qrels in views.items()}
+    main = next(iter(views.values()))
+    by = {}
+    if line.by is not None:
+        for column in line.by.columns[1:]:
+            by[column] = evaluate(line.measures, line.runs, main, by=line.by.select("query_id", column), seed=line.seed)
+    differences = None
+    if len(line.runs) > 1:
+        contrast = compare(line.measures[0], line.runs, [main], seed=line.seed)
+        differences = contrast if isinstance(contrast, Differences) else None
+    return replace(
+        done, agreements=agreements, expansion=expansion, scores=scores, by=by, differences=differences, ranking=ranking
+    )
+
+
+def _reasons(done: Done) -> str:
+    assert done.judged is not None
+    rows = done.line.store.judgments(done.judged.judge.key)
+    reasons: list[str] = rows["reason"].unique(maintain_order=True).head(3).to_list()
+    return "; ".join(reasons) or "none"
