@@ -32,7 +32,7 @@ _HOME = {
     "Query": "core.records",
     "QueryGuideline": "core.guideline",
     "Reply": "core.wire",
-    "Report": "report.report",
+    "Report": "reports.report",
     "Request": "core.wire",
     "Run": "core.run",
     "Scale": "core.guideline",

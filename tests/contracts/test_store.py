@@ -151,16 +151,14 @@ def test_any_text_comes_back_byte_for_byte(store, said, token, p):
     first = store.conversation(request.digest)
     assert first is not None
     assert first[0]["messages"] == [{"role": "user", "parts": [{"type": "text", "text": said}]}]
-    assert found.text == long  # the same request is asked once only with one text
-    assert found.token_probabilities is not None
+    assert found.text == long
+    assert found.token_probabilities is not None  # those of the first reply to this text
 
 
 @pytest.mark.parametrize("said", ["\0", "lone \ud800 surrogate", "x\x01 looks deflated", "x\x01", "ünïcödé " * 700, "x" * 9_000])
 def test_hard_texts_come_back(store, said):
-    for number in range(20):  # both as a batch of its own and in a full one
-        pass
     rows = [(asked(f"{said}{n}"), Reply(text=said, token_probabilities=((said[:2], {said[:2]: -1.5}),))) for n in range(20)]
-    store.add_replies(rows[:1])
+    store.add_replies(rows[:1])  # a batch of one is deflated sooner than a full one
     store.add_replies(rows[1:])
     for request, reply in rows:
         found = store.conversation(request.digest)
@@ -326,7 +324,9 @@ def test_pairs_with_other_keys_are_other_pairs(store):
 
 def test_a_failed_row_never_hides_a_grade_and_hides_everything_else(store):
     store.add_judge("k", "j", {})
-    store.add_judgments("k", [graded("q", "graded", 2), graded("q", "refused", None, "refused"), graded("q", "lost", None, "failed")])
+    store.add_judgments(
+        "k", [graded("q", "graded", 2), graded("q", "refused", None, "refused"), graded("q", "lost", None, "failed")]
+    )
     store.add_judgments("k", [graded("q", d, None, "failed", sample=1) for d in ("graded", "refused", "lost", "new")])
     assert counting(store) == [
         ("q", "graded", 2, "graded", 0),

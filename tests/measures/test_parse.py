@@ -12,7 +12,17 @@ from qrelkit.measures.parse import MEASURES, Measure, catalogue, parse_measure, 
     "text",
     [
         *("nDCG@10", "nDCG", "P(rel=2)@5", "AP(rel=2)", "AP@1000", "RR@10", "R@100", "Judged@10", "Success@5", "RBP(p=0.8)"),
-        *("ERR@20", "ERR(max=4)@20", "bpref", "Rprec", "nDCG(dcg=exp)@10", "nDCG(gain=expected)@10", "IPrec@0.1", "SetF", "NumRet"),
+        *(
+            "ERR@20",
+            "ERR(max=4)@20",
+            "bpref",
+            "Rprec",
+            "nDCG(dcg=exp)@10",
+            "nDCG(gain=expected)@10",
+            "IPrec@0.1",
+            "SetF",
+            "NumRet",
+        ),
     ],
 )
 def test_our_notation_comes_back_as_it_was(text: str) -> None:

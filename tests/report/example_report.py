@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from qrelkit.report.headline import headline
-from qrelkit.report.report import Report
+from qrelkit.reports.headline import headline
+from qrelkit.reports.report import Report
 
 HOSTILE = """<script>alert(1)</script> & "quotes" 'n' </td><img src=x onerror=alert(2)> {{ 7 * 7 }}"""
 TAGS = ("bm25", "dense-clip", "fused-rrf")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qrelkit.report.headline import headline
+from qrelkit.reports.headline import headline
 from report.example_report import pairs, stat
 
 

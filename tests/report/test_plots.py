@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from qrelkit.report.plots import Axis, intervals
-from qrelkit.report.tables import Plot
+from qrelkit.reports.plots import Axis, intervals
+from qrelkit.reports.tables import Plot
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ import pytest
 
 from qrelkit.core.errors import InputError, UnknownName
 from qrelkit.core.records import Estimate
-from qrelkit.report.html import write_html
-from qrelkit.report.report import Report, write_json
+from qrelkit.reports.html import write_html
+from qrelkit.reports.report import Report, write_json
 from report.example_report import example
 
 

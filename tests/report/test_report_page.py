@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from qrelkit.report.html import html, thumbnail
-from qrelkit.report.report import Report
+from qrelkit.reports.html import html, thumbnail
+from qrelkit.reports.report import Report
 from report.example_report import HOSTILE, TAGS, example
 
 VOID = {"meta", "img"}

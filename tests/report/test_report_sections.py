@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from qrelkit.report.report import Report
-from qrelkit.report.sections import Section, opening, outline
-from qrelkit.report.tables import BEST, Table
-from qrelkit.report.text import lines, text
+from qrelkit.reports.report import Report
+from qrelkit.reports.sections import opening, outline
+from qrelkit.reports.tables import BEST, Section, Table
+from qrelkit.reports.text import lines, text
 from report.example_report import HOSTILE, agreement, example, pairs, stat
 
 
@@ -53,7 +53,17 @@ def test_hundreds_of_comparisons_are_folded_and_counted() -> None:
     many = [{**pairs()[0], "a": f"s{i}", "b": "t"} for i in range(400)]
     section = only(pairs=many)
     assert [len(t.rows) for t in (*section.tables, *section.more)] == [15, 300]
-    assert list(section.notes) == ["85 smaller differences are only in the report’s JSON."]  # 400 − 15 − 300
+    assert list(section.notes) == ["85 further differences are only in the report’s JSON."]  # 400 − 15 − 300
+
+
+def test_of_many_comparisons_the_best_system_and_its_closest_rivals_come_first() -> None:
+    tags = [f"s{i}" for i in range(7)]  # 21 comparisons; s6 is best by 0.1, then s5 …
+    scores = {"human": {tag: {"AP": stat(0.1 * i)} for i, tag in enumerate(tags)}}
+    many = [{"a": a, "b": b, "measure": "AP", "diff": 0.1 * (i - j)} for i, a in enumerate(tags) for j, b in enumerate(tags[:i])]
+    section = next(s for s in outline(Report.of(scores=scores, pairs=many)) if s.key == "pairs")
+    names = [r.name for r in section.tables[0].rows]
+    assert names[:6] == [f"s6 − s{i}" for i in (5, 4, 3, 2, 1, 0)]
+    assert "First s6 against its closest rivals" in section.lead
 
 
 def test_the_confusion_matrix_has_shares_of_its_rows() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from qrelkit.report import words
+from qrelkit.reports import words
 
 
 @pytest.mark.parametrize(

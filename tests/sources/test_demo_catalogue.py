@@ -22,9 +22,10 @@ from qrelkit.sources.demo import needs, products, write_demo
 from qrelkit.sources.demo.png import png
 from qrelkit.sources.demo.queries import Need
 from qrelkit.sources.demo.words import COLOURS
+from qrelkit.sources.folder import folder as source
 from qrelkit.text.bm25 import Index
 
-# SHA-256 over names and bytes of all files of seed 7; the same with Python 3.11 and numpy 2.4, and with Python 3.13 and numpy 2.1.
+# SHA-256 over names and bytes of all files of seed 7; the same with Python 3.11 and numpy 2.4 as with Python 3.13 and numpy 2.1.
 GOLDEN = "d7b82233f3c6eecb7bdc56ac610d1110d05b82047087ead65db9f03df414779c"
 
 
@@ -62,9 +63,8 @@ def test_every_query_has_answers_and_near_misses(seed: int) -> None:
 
 
 def test_the_rule_of_the_grades() -> None:
-    need = Need(
-        query_id="q", text="red striped skirt", language="en", category="bottoms", weight=1, kind="skirt", colour="red", pattern="striped"
-    )  # fmt: skip
+    wanted = {"kind": "skirt", "colour": "red", "pattern": "striped"}
+    need = Need(query_id="q", text="red striped skirt", language="en", category="bottoms", weight=1, **wanted)
     assert need.grade("skirt", "red", "striped") == 2
     assert need.grade("skirt", "red", "plain") == 1  # only the pattern is another
     assert need.grade("skirt", "pink", "striped") == 1  # only the colour is a neighbour
@@ -107,6 +107,15 @@ def test_one_picture_in_a_hundred_is_spoilt_on_purpose(folder: Path) -> None:
         if p.picture in ("garbage", "cut"):
             with pytest.raises(InputError):
                 describe(path.read_bytes())
+
+
+def test_it_loads_as_an_ordinary_folder_and_spoilt_pictures_are_counted(folder: Path) -> None:
+    collection = source(folder).collection()
+    assert len(collection) == 480
+    assert collection.queries.height == 40
+    assert list(collection.qrels) == ["constructed"]
+    # the cut one has a whole header: it is an image until somebody reads on
+    assert (collection.notes["missing_images"], collection.notes["unreadable_images"]) == (3, 1)
 
 
 def test_no_two_pictures_are_alike(folder: Path) -> None:

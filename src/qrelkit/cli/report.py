@@ -20,7 +20,7 @@ def report(
     from qrelkit.cli.output import put, put_json, say
     from qrelkit.project.line import line_of
     from qrelkit.project.reporting import report_of, write_report
-    from qrelkit.report.text import text as plain
+    from qrelkit.reports.text import text as plain
     from qrelkit.steps.run import known
 
     with open_project(project, change) as opened:

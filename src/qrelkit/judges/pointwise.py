@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any, Literal, get_args
 
 from qrelkit.core.errors import UnknownName
-from qrelkit.core.guideline import CANNOT_JUDGE, Guideline
+from qrelkit.core.guideline import CANNOT_JUDGE, Guideline, Scale
 from qrelkit.core.records import Document, Image, Judgment, Pair, Query
 from qrelkit.core.wire import Flow, Message, Part, Reply, Request, Schema, Settings, Shrink, Text, digest_of, picture, text
 from qrelkit.judges.prompt import Prompt
@@ -64,6 +64,7 @@ class Pointwise:
         self.look = look or Look()
         self.name = name or model
         self._query_parts: dict[str, tuple[Part, ...]] = {}
+        self._versions: dict[str, str] = {}
         self._document_parts: dict[str, tuple[Part, ...]] = {}
 
     @cached_property
@@ -91,7 +92,7 @@ class Pointwise:
     def query_key(self, query_id: str, fingerprint: str) -> str:
         """What of the query's side decides a judgment: the query, its guideline's version, the examples shown."""
         shown = [[e.query.fingerprint, e.document.fingerprint, e.grade] for e in self.examples.get(query_id, ())]
-        return digest_of([fingerprint, self.guideline.version(query_id), shown])
+        return digest_of([fingerprint, self._version(query_id), shown])
 
     def doc_key(self, doc_id: str, fingerprint: str, images: Sequence[str]) -> str:
         """What of the document's side decides it: the document with its images (digests), the descriptions used."""
@@ -100,27 +101,32 @@ class Pointwise:
         return digest_of([fingerprint, [self.descriptions.get(image) for image in images]])
 
     def flow(self, group: Sequence[Pair]) -> Flow[Sequence[Judgment]]:
-        blind = {i: problem for i, pair in enumerate(group) if (problem := self._cannot_be_shown(pair.document))}
-        requests = {
-            (i, n): self._request(pair, pair.sample * self.samples + n)
-            for i, pair in enumerate(group)
-            if i not in blind
+        blind = [self._cannot_be_shown(pair.document) for pair in group]
+        asked = [
+            self._request(pair, pair.sample * self.samples + n)
+            for pair, problem in zip(group, blind, strict=True)
+            if not problem
             for n in range(self.samples)
-        }
-        replies: dict[tuple[int, int], list[Reply]] = {}
-        if requests:
-            replies = {slot: [reply] for slot, reply in zip(requests, (yield list(requests.values())), strict=True)}
-        unread = [slot for slot, (reply,) in replies.items() if self._worth_asking_again(reply)]
-        if unread:
-            again = yield [self._again(requests[slot], replies[slot][0]) for slot in unread]
-            for slot, reply in zip(unread, again, strict=True):
-                replies[slot].append(reply)
-        return [
-            self._judgment(pair, [replies[i, n] for n in range(self.samples)])
-            if i not in blind
-            else self._unjudged(pair, blind[i])
-            for i, pair in enumerate(group)
         ]
+        answers: list[_Answer] = []
+        if asked:
+            answers = [_Answer(reply, self._read(reply)) for reply in (yield asked)]
+            unread = [i for i, answer in enumerate(answers) if answer.worth_asking_again]
+            if unread:
+                again = yield [self._again(asked[i], answers[i].reply) for i in unread]
+                for i, reply in zip(unread, again, strict=True):
+                    answers[i] = _Answer(reply, self._read(reply), paid_before=answers[i].cost_usd)
+        given = iter(answers)
+        return [
+            self._unjudged(pair, problem) if problem else self._judgment(pair, [next(given) for _ in range(self.samples)])
+            for pair, problem in zip(group, blind, strict=True)
+        ]
+
+    def _version(self, query_id: str) -> str:
+        known = self._versions.get(query_id)
+        if known is None:
+            known = self._versions[query_id] = self.guideline.version(query_id)
+        return known
 
     # asking
 
@@ -132,10 +138,6 @@ class Pointwise:
     def _again(self, request: Request, reply: Reply) -> Request:
         messages = (*request.messages, Message("assistant", (text(reply.text),)), Message("user", (self._once_more,)))
         return Request(model=self.model, messages=messages, settings=self.sampling, schema=self._schema, sample=request.sample)
-
-    def _worth_asking_again(self, reply: Reply) -> bool:
-        """An answer in a form that cannot be read; a truncated one would only be cut, and paid for, again."""
-        return reply.outcome == "answered" and self._read(reply).outcome in ("unparsable", "out_of_range")
 
     @cached_property
     def _words(self) -> Mapping[str, Any]:
@@ -208,16 +210,15 @@ class Pointwise:
     def _read(self, reply: Reply) -> Verdict:
         return read_reply(reply, self.guideline.scale, str(self.prompt.meta.get("marker", MARKER)))
 
-    def _judgment(self, pair: Pair, samples: Sequence[Sequence[Reply]]) -> Judgment:
-        verdicts = [self._read(replies[-1]) for replies in samples]
-        last = samples[0][-1]
-        verdict, probabilities = self._settle(verdicts), None
-        if self.samples > 1 and verdict.grade is not None:
-            votes = Counter(v.grade for v in verdicts if v.grade is not None)
-            probabilities = tuple(votes[value] / votes.total() for value in self.guideline.scale.values)
-        elif verdict.grade is not None:
-            probabilities = verdict_probabilities(last, self.guideline.scale)
-        costs = [r.cost_usd for replies in samples for r in replies if r.cost_usd is not None and not r.known]
+    def _judgment(self, pair: Pair, answers: Sequence[_Answer]) -> Judgment:
+        first = answers[0]
+        verdict = first.verdict if len(answers) == 1 else settled([answer.verdict for answer in answers])
+        probabilities = None
+        if verdict.grade is not None:
+            scale = self.guideline.scale
+            several = len(answers) > 1
+            probabilities = shares([a.verdict for a in answers], scale) if several else verdict_probabilities(first.reply, scale)
+        costs = [answer.cost_usd for answer in answers if answer.cost_usd is not None]
         return Judgment(
             query_id=pair.query.query_id,
             doc_id=pair.document.doc_id,
@@ -225,28 +226,55 @@ class Pointwise:
             outcome=verdict.outcome,
             reason=verdict.reason,
             probabilities=probabilities,
-            guideline=self.guideline.version(pair.query.query_id),
-            request=last.request,
+            guideline=self._version(pair.query.query_id),
+            request=first.reply.request,
             sample=pair.sample,
             query_key=pair.query_key,
             doc_key=pair.doc_key,
             cost_usd=sum(costs) if costs else None,
         )
 
-    def _settle(self, verdicts: Sequence[Verdict]) -> Verdict:
-        """The most frequent grade, the lower one on a tie; the first verdict where there is no grade at all."""
-        votes = Counter(v.grade for v in verdicts if v.grade is not None)
-        if not votes:
-            return verdicts[0]
-        most = max(votes.values())
-        grade = min(g for g, count in votes.items() if count == most)
-        return next(v for v in verdicts if v.grade == grade)
-
     def _unjudged(self, pair: Pair, problem: str) -> Judgment:
         ids = {"query_id": pair.query.query_id, "doc_id": pair.document.doc_id}
         keys = {"query_key": pair.query_key, "doc_key": pair.doc_key, "sample": pair.sample}
-        version = self.guideline.version(pair.query.query_id)
+        version = self._version(pair.query.query_id)
         return Judgment(grade=None, outcome="failed", reason=problem, guideline=version, **ids, **keys)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A reply and what was read in it; `paid_before` is what an unreadable first one cost."""
+
+    reply: Reply
+    verdict: Verdict
+    paid_before: float | None = None
+
+    @property
+    def worth_asking_again(self) -> bool:
+        """An answer in a form that cannot be read; a truncated one would only be cut, and paid for, again."""
+        return self.verdict.outcome in ("unparsable", "out_of_range") and self.reply.outcome == "answered"
+
+    @property
+    def cost_usd(self) -> float | None:
+        """What was paid now: nothing for what came from the ledger."""
+        now = None if self.reply.known else self.reply.cost_usd
+        return now if self.paid_before is None else self.paid_before + (now or 0.0)
+
+
+def settled(verdicts: Sequence[Verdict]) -> Verdict:
+    """The most frequent grade, the lower one on a tie; the first verdict where there is no grade at all."""
+    votes = Counter(v.grade for v in verdicts if v.grade is not None)
+    if not votes:
+        return verdicts[0]
+    most = max(votes.values())
+    grade = min(g for g, count in votes.items() if count == most)
+    return next(v for v in verdicts if v.grade == grade)
+
+
+def shares(verdicts: Sequence[Verdict], scale: Scale) -> tuple[float, ...]:
+    """The share of each grade among the graded samples, lowest grade first."""
+    votes = Counter(v.grade for v in verdicts if v.grade is not None)
+    return tuple(votes[value] / votes.total() for value in scale.values)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -54,7 +54,7 @@ class Prompt:
 
         template = self.blocks["template"]
         try:
-            context = template.new_context(values)
+            context = template.new_context(values, shared=True)  # our blocks use no globals, so nothing is copied
             text: str = "".join(template.blocks[block](context)).strip("\n")
         except (jinja2.TemplateError, TypeError) as error:
             raise InputError(f"prompt {self.name}, block {block}: {error}") from None

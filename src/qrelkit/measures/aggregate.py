@@ -28,17 +28,13 @@ def means(values: Floats, weights: Floats, *, resamples: int, seed: int) -> list
     """
     n = (weights > 0).sum(axis=0)
     value = weighted(np.ones((1, len(values))), values, weights)[0]
-    low = high = np.full(values.shape[1], math.nan)
-    if resamples and len(values) > 1:
-        low, high = interval(values, weights, resamples, seed)
+    low, high = np.full((2, values.shape[1]), math.nan)
+    several, used = n > 1, (weights > 0).any(axis=1)
+    if resamples and several.any():
+        low[several], high[several] = interval(values[used][:, several], weights[used][:, several], resamples, seed)
+    reasons = {0: "no query to average over", 1: "one query has no interval"}
     return [
-        Estimate(
-            value=float(value[i]),
-            low=float(low[i]) if n[i] > 1 else math.nan,
-            high=float(high[i]) if n[i] > 1 else math.nan,
-            n=int(n[i]),
-            reason="" if n[i] > 1 else "one query has no interval" if n[i] else "no query to average over",
-        )
+        Estimate(value=float(value[i]), low=float(low[i]), high=float(high[i]), n=int(n[i]), reason=reasons.get(int(n[i]), ""))
         for i in range(values.shape[1])
     ]
 
@@ -50,10 +46,10 @@ def weighted(counts: Floats, values: Floats, weights: Floats) -> Floats:
     return np.divide(counts @ (values * weights), taken, out=out, where=taken > 0)
 
 
-def interval(values: Floats, weights: Floats, resamples: int, seed: int) -> tuple[Floats, Floats]:
-    """The 2.5th and 97.5th percentile of the means of `resamples` drawings of queries."""
+def interval(values: Floats, weights: Floats, resamples: int, seed: int, *, at_once: int = AT_ONCE) -> tuple[Floats, Floats]:
+    """The 2.5th and 97.5th percentile of the means of `resamples` drawings of queries, `at_once` queries in memory."""
     rng, queries = np.random.default_rng(seed), len(values)
-    step = max(1, AT_ONCE // queries)
+    step = max(1, at_once // queries)
     parts = []
     for start in range(0, resamples, step):
         rows = min(step, resamples - start)

@@ -131,11 +131,12 @@ class Project:
         return self._models[name]
 
     def _options(self, name: str) -> dict[str, Any]:
+        from qrelkit.models.endpoint import LOOPBACK
         from qrelkit.models.prices import read_prices
 
         prices = self.config.prices
         own = self.config.models.get(name)
-        allowed = [*self.config.allow_hosts] if self.config.local_only else None
+        allowed = (self.config.allow_hosts or [*LOOPBACK]) if self.config.local_only else None
         return {
             "base_url": own.base_url if own else None,
             "timeout_s": own.timeout_s if own else 120.0,

@@ -10,8 +10,8 @@ from typing import Any
 
 from qrelkit.core.qrels import Qrels
 from qrelkit.project.project import Project
-from qrelkit.report.html import write_html
-from qrelkit.report.report import Report, write_json
+from qrelkit.reports.html import write_html
+from qrelkit.reports.report import Report, write_json
 from qrelkit.steps.report import Evidence
 from qrelkit.steps.report import report as assemble
 from qrelkit.steps.run import Done

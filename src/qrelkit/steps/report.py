@@ -18,9 +18,10 @@ from qrelkit.core.pool import Pool
 from qrelkit.core.qrels import Qrels
 from qrelkit.core.run import Run
 from qrelkit.measures.aggregate import Scores
-from qrelkit.report.cases import PAIR, Shelf, cases
-from qrelkit.report.headline import headline
-from qrelkit.report.report import Report
+from qrelkit.reports.cases import PAIR, Shelf, cases
+from qrelkit.reports.headline import headline
+from qrelkit.reports.report import Report
+from qrelkit.reports.words import plural
 from qrelkit.steps.agreement import Agreement
 from qrelkit.steps.comparison import Differences, Ranking
 from qrelkit.steps.drive import Tally
@@ -208,4 +209,4 @@ def _warnings(evidence: Evidence, shelf: Shelf) -> Iterator[str]:
         told = f"{evidence.judged.ungraded:,} of {evidence.judged.frame.height:,} pooled pairs"
         yield f"{told} have no grade from {evidence.judged.judge.name}; none of them is counted as 0"
     if shelf.failed:
-        yield f"{len(shelf.failed):,} pictures could not be shown, the first that of document {shelf.failed[0]}"
+        yield f"{plural(len(shelf.failed), 'picture')} could not be shown, the first that of document {shelf.failed[0]}"

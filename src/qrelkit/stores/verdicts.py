@@ -27,6 +27,7 @@ _KNOWN = (
     judgments.c.sample,
 )
 _ALL = tuple(judgments.columns)
+_NOT_WHOLE = {n: frames.JUDGMENTS[n] for n in ("grade", "cost_usd", "request", "guideline", "reason", "probabilities")}
 
 
 class Numbers:
@@ -171,7 +172,7 @@ def _series(columns: dict[str, Sequence[Any]]) -> list[pl.Series]:
     """The columns _ALL as they go into a frame."""
     columns["request"] = ["" if r is None else request_digest(r) for r in columns["request"]]
     columns["probabilities"] = orjson.loads("[" + ",".join(p or "null" for p in columns["probabilities"]) + "]")
-    return [pl.Series(name, values, dtype=frames.JUDGMENTS.get(name, pl.Int64), strict=False) for name, values in columns.items()]
+    return [pl.Series(name, values, dtype=_NOT_WHOLE.get(name, pl.Int64)) for name, values in columns.items()]
 
 
 def _outcome() -> pl.Expr:

@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from qrelkit.report import tables, words
-from qrelkit.report.report import Report
-from qrelkit.report.tables import Cell, Plot, Row, Table
+from qrelkit.reports import tables, words
+from qrelkit.reports.agreements import agreements
+from qrelkit.reports.report import Report
+from qrelkit.reports.tables import Cell, Plot, Row, Said, Section, Table
 
-Said = Mapping[str, Any]
 EXPANSION = ("judged", "relevant", "new", "new_relevant", "ungraded")
 DECIDED_AT = 0.05
 PLOTTED = 40  # systems drawn
+SHOWN_HOLES = 20  # systems whose holes are shown and not folded away
 SHOWN_PAIRS, FOLDED_PAIRS = 15, 300  # comparisons shown, and folded away below them; further ones are only in the JSON
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Section:
-    """One section: `lead` says how to read it, `more` is folded away on the page."""
-
-    key: str
-    title: str
-    lead: str = ""
-    plot: Plot | None = None
-    tables: Sequence[Table] = ()
-    more: Sequence[Table] = ()
-    notes: Sequence[str] = ()
 
 
 def outline(report: Report) -> list[Section]:
@@ -38,7 +25,7 @@ def outline(report: Report) -> list[Section]:
         "by": _by,
         "pairs": _pairs,
         "correlation": _correlation,
-        "agreement": _agreements,
+        "agreement": agreements,
         "picture": _picture,
         "holes": _judged,
         "cost": _cost,
@@ -128,9 +115,9 @@ def _sizes(groups: Said, measure: str) -> str:
 
 
 def _pairs(pairs: Sequence[Said], said: Said) -> Iterator[Section]:
-    pairs = sorted(map(_upright, pairs), key=lambda p: -(p.get("diff") or 0.0))
+    pairs, lead = _in_order(pairs, said)
     folded = pairs[SHOWN_PAIRS : SHOWN_PAIRS + FOLDED_PAIRS]
-    made = [_differences(part) for part in (pairs[:SHOWN_PAIRS], folded) if part]
+    made = [_differences("Differences", pairs[:SHOWN_PAIRS])] + ([_differences("Further differences", folded)] if folded else [])
     left = len(pairs) - SHOWN_PAIRS - len(folded)
     rows = tuple((f"{p['a']} {words.MINUS} {p['b']}", ({"value": p.get("diff"), **p},)) for p in pairs[:SHOWN_PAIRS])
     measure = pairs[0].get("measure") or "difference"
@@ -138,12 +125,22 @@ def _pairs(pairs: Sequence[Said], said: Said) -> Iterator[Section]:
         key="pairs",
         title="Which differences can be trusted?",
         lead="Each two systems on the same queries: the mean difference, its 95 % interval, and how easily chance alone makes "
-        f"one as large. A verdict is given where Holm’s correction over all comparisons leaves p below {DECIDED_AT}.",
+        f"one as large. A verdict is given where Holm’s correction over all comparisons leaves p below {DECIDED_AT}.{lead}",
         plot=Plot(f"{measure}, first system {words.MINUS} second", ("difference",), rows, sign=True),
         tables=made[:1],
         more=made[1:],
-        notes=[f"{left:,} smaller differences are only in the report’s JSON."] if left > 0 else (),
+        notes=[f"{left:,} further differences are only in the report’s JSON."] if left > 0 else (),
     )
+
+
+def _in_order(pairs: Sequence[Said], said: Said) -> tuple[list[Said], str]:
+    """Largest difference first; of many, the best system against its closest rivals first, and a sentence that says so."""
+    upright = sorted(map(_upright, pairs), key=lambda p: -(p.get("diff") or 0.0))
+    if len(pairs) <= SHOWN_PAIRS or "scores" not in said:
+        return upright, ""
+    best = systems(said["scores"], pairs[0].get("measure") or _measures(said)[0])[0]
+    upright.sort(key=lambda p: (p["a"] != best, p.get("diff") or 0.0))
+    return upright, f" First {best} against its closest rivals, then the closest of the others."
 
 
 def _upright(pair: Said) -> Said:
@@ -154,7 +151,7 @@ def _upright(pair: Said) -> Said:
     return {**pair, "a": pair["b"], "b": pair["a"], "diff": -pair["diff"], "low": low, "high": high}
 
 
-def _differences(pairs: Sequence[Said]) -> Table:
+def _differences(caption: str, pairs: Sequence[Said]) -> Table:
     rows = tuple(
         Row(
             f"{p['a']} {words.MINUS} {p['b']}",
@@ -168,7 +165,7 @@ def _differences(pairs: Sequence[Said]) -> Table:
     )
     measures = " and ".join(dict.fromkeys(p["measure"] for p in pairs if p.get("measure")))
     head = ("systems", "difference", "p, t-test", "p, randomisation", "p, Holm", "verdict")
-    return Table(f"Differences in {measures}" if measures else "Differences", head, rows)
+    return Table(f"{caption} in {measures}" if measures else caption, head, rows)
 
 
 def _verdict(pair: Said) -> str:
@@ -195,81 +192,6 @@ def _correlation(found: Said, said: Said) -> Iterator[Section]:
     yield Section(key="correlation", title="Do other grades rank them alike?", lead=lead, tables=made, more=more)
 
 
-def _agreements(entries: Sequence[Said], said: Said) -> Iterator[Section]:
-    for place, entry in enumerate(entries):
-        title = f"Agreement: {entry.get('assessor', 'assessor')} against {entry.get('human', 'human')}"
-        lead = f"{words.plural(entry['n'], 'pair')} that both graded" if entry.get("n") is not None else "Pairs that both graded"
-        lead += f", of {words.plural(entry['queries'], 'query', 'queries')}" if entry.get("queries") else ""
-        made = [_figures(entry)] + ([_confusion(entry)] if "confusion" in entry else [])
-        more = [
-            _summary(caption, corner, rows)
-            for caption, corner, rows in (
-                ("Against each", "against", entry.get("against") or {}),
-                ("Humans among themselves", "humans", {f"{e['a']} / {e['b']}": e for e in entry.get("humans") or ()}),
-                ("By group of queries", "group", entry.get("by") or {}),
-            )
-            if rows
-        ]
-        lead += ". Intervals are 95 % by query; beside them, what always giving the most common grade would reach."
-        yield Section(key=f"agreement-{place + 1}", title=title, lead=lead, tables=made, more=more, notes=_left_out(entry))
-
-
-def _figures(entry: Said) -> Table:
-    guess = entry.get("constant_guess") or {}
-    always = f"always {guess['grade']}" if "grade" in guess else "constant guess"
-    rows = {title: {"value": entry[name], always: guess.get(name)} for name, title in words.STATS.items() if name in entry}
-    rows |= {f"Cohen’s kappa, {cut} and above": {"value": stat} for cut, stat in (entry.get("cuts") or {}).items()}
-    columns = ["value", always] if guess else ["value"]
-    table = tables.stats("Agreement", "statistic", columns, rows)
-    if not guess:
-        return table
-    bare = (Row(r.name, tuple(c if c.text != words.NO_NUMBER or c.note else Cell("") for c in r.cells)) for r in table.rows)
-    return Table(table.caption, table.head, tuple(bare))  # a guess has no figure of every kind: nothing, not n/a
-
-
-def _confusion(entry: Said) -> Table:
-    """The confusion matrix with shares of each row."""
-    found = entry["confusion"]
-    labels, counts = [str(label) for label in found["labels"]], found["counts"]
-
-    def line(row: Sequence[int]) -> tuple[Cell, ...]:
-        whole = sum(row)
-        inner = (Cell(words.count(n), words.share(n, whole), share=n / whole if whole else None) for n in row)
-        return (*inner, Cell(words.count(whole)))
-
-    human, assessor = entry.get("human", "human"), entry.get("assessor", "assessor")
-    rows = [Row(f"{human} {label}", line(row)) for label, row in zip(labels, counts, strict=True)]
-    sums = [sum(column) for column in zip(*counts, strict=True)]
-    rows.append(Row("all", (*(Cell(words.count(n)) for n in sums), Cell(words.count(sum(sums)))), total=True))
-    note = f"rows: grades of {human}; columns: grades of {assessor}; shares are of the row"
-    return Table("Confusion matrix", ("", *labels, "all"), tuple(rows), note, matrix=True)
-
-
-def _summary(caption: str, corner: str, groups: Said) -> Table:
-    """The main figures, one row per group."""
-    main = {"exact": "exact", "kappa": "kappa", "kappa_quadratic": "kappa, quadratic", "bias": "bias"}
-    shown = {name or "(none)": {title: group.get(key) for key, title in main.items()} for name, group in groups.items()}
-    return tables.stats(caption, corner, list(main.values()), shown)
-
-
-def _left_out(entry: Said) -> list[str]:
-    """What the figures do not cover, in sentences."""
-    ungraded = {words.OUTCOMES.get(outcome, outcome): n for outcome, n in (entry.get("ungraded") or {}).items() if n}
-    out = []
-    if ungraded:
-        parts = ", ".join(f"{n:,} {what}" for what, n in ungraded.items())
-        out.append(f"{words.plural(sum(ungraded.values()), 'pair')} ungraded ({parts}): left out, not counted as 0.")
-    told = {
-        "excluded": "shown to the judge as examples, and left out",
-        "clipped": "with a grade beyond the scale, brought to its end",
-        "no_majority": "without a majority",
-    }
-    out += [f"{words.plural(entry[key], 'pair')} {what}." for key, what in told.items() if entry.get(key)]
-    alone = {entry.get(side, side): n for side, n in (entry.get("unmatched") or {}).items() if n}
-    out += [f"{words.plural(n, 'pair')} graded only by {name}." for name, n in alone.items()]
-    return out + [sentence for sentence in entry.get("warnings") or () if " have no grade from " not in sentence]
-
-
 def _picture(picture: Said, said: Said) -> Iterator[Section]:
     rows = picture.get("rows") or {}
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
@@ -282,7 +204,9 @@ def _judged(holes: Said | None, said: Said) -> Iterator[Section]:
     more: list[Table] = []
     if holes:
         flat = {tag: dict(_flat(counts)) for tag, counts in holes.items()}
-        made.append(tables.plain_rows("What of each system’s answers is judged", "system", flat))
+        (made if len(flat) <= SHOWN_HOLES else more).append(
+            tables.plain_rows("What of each system’s answers is judged", "system", flat)
+        )
     expansion = said.get("expansion") or {}
     if expansion:
         counts = {words.named(key): expansion[key] for key in EXPANSION if key in expansion}

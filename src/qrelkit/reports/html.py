@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qrelkit.report import words
-from qrelkit.report.plots import intervals
-from qrelkit.report.report import Report, write_whole
-from qrelkit.report.sections import opening, outline
-from qrelkit.report.tables import BEST
+from qrelkit.reports import words
+from qrelkit.reports.plots import intervals
+from qrelkit.reports.report import Report, write_whole
+from qrelkit.reports.sections import opening, outline
+from qrelkit.reports.tables import BEST
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -42,7 +42,7 @@ def _environment() -> Environment:
     from markupsafe import Markup
 
     environment = Environment(
-        loader=PackageLoader("qrelkit.report", "templates"),
+        loader=PackageLoader("qrelkit.reports", "templates"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from qrelkit.report import words
-from qrelkit.report.tables import Plot, Stat, as_stat
+from qrelkit.reports import words
+from qrelkit.reports.tables import Plot, Stat, as_stat
 
 LANE_PX = 15
 FORMS = (  # around the origin, about 9 px wide

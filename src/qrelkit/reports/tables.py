@@ -1,4 +1,4 @@
-"""Tables of a report: rows of cells that are already words. The page and the terminal only lay them out."""
+"""Sections and tables of a report, already in words. The page and the terminal only lay them out."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from qrelkit.report import words
+from qrelkit.reports import words
 
 Stat = Mapping[str, Any]
+Said = Mapping[str, Any]  # a section of the report, or all of them
 BEST = "★"
 
 
@@ -30,7 +31,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row: its name and its cells; `total` rows close a table. `left` cells hold words, not numbers."""
+    """A row: its name and its cells; a `total` closes a table."""
 
     name: str
     cells: tuple[Cell, ...]
@@ -39,7 +40,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """`head[0]` is what the rows' names are; `note` is said below the caption."""
+    """`head[0]` is what the rows' names are; `note` is said below the caption; `matrix` is a confusion matrix."""
 
     caption: str
     head: tuple[str, ...]
@@ -56,6 +57,19 @@ class Plot:
     lanes: tuple[str, ...]
     rows: tuple[tuple[str, tuple[Stat | None, ...]], ...]
     sign: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Section:
+    """One section: `lead` says how to read it, `more` is folded away on the page."""
+
+    key: str
+    title: str
+    lead: str = ""
+    plot: Plot | None = None
+    tables: Sequence[Table] = ()
+    more: Sequence[Table] = ()
+    notes: Sequence[str] = ()
 
 
 def as_stat(value: Any) -> Stat:

@@ -6,10 +6,10 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from qrelkit.report import words
-from qrelkit.report.report import Report
-from qrelkit.report.sections import opening, outline
-from qrelkit.report.tables import Table
+from qrelkit.reports import words
+from qrelkit.reports.report import Report
+from qrelkit.reports.sections import opening, outline
+from qrelkit.reports.tables import Table
 
 WIDTH = 100
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qrelkit.report import words
-from qrelkit.report.sections import DECIDED_AT, systems
-from qrelkit.report.tables import as_stat
+from qrelkit.reports import words
+from qrelkit.reports.sections import DECIDED_AT, systems
+from qrelkit.reports.tables import as_stat
 
 Scores = Mapping[str, Mapping[str, Mapping[str, Any]]]
 

@@ -1,0 +1,111 @@
+"""evaluate on small runs: what counts, what is left out, and what is said about it."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from qrelkit.core.errors import InputError, Mismatch
+from qrelkit.core.qrels import Qrels
+from qrelkit.core.run import Run
+from qrelkit.steps.evaluate import evaluate
+
+# P@1 by query under the qrels below: q1 1, q2 0, q3 not retrieved, empty 0 (nothing relevant)
+QRELS = [("q1", "a", 2), ("q1", "b", 0), ("q2", "a", 1), ("q2", "b", 0), ("q3", "a", 1), ("empty", "a", 0), ("null", "a", None)]
+RUN = [("q1", "a"), ("q2", "b"), ("empty", "a"), ("stray", "a")]
+
+
+def qrels(rows: list[tuple[str, str, int | None]] = QRELS, name: str = "human") -> Qrels:
+    return Qrels.of(pl.DataFrame(rows, schema=["query_id", "doc_id", "grade"], orient="row"), name)
+
+
+def run(tag: str = "r", rows: list[tuple[str, str]] = RUN) -> Run:
+    return Run.of(pl.DataFrame(rows, schema=["query_id", "doc_id"], orient="row").with_columns(score=1.0), tag)
+
+
+def test_every_graded_query_counts_and_what_is_odd_is_said() -> None:
+    scores = evaluate(["P@1"], [run()], qrels())
+    estimate = scores.estimate("r", "P@1")
+    assert (estimate.value, estimate.n) == (1 / 4, 4)  # q1, q2, q3, empty
+    assert 0 <= estimate.low <= 1 / 4 <= estimate.high <= 1
+    said = "\n".join(scores.warnings)
+    assert "run 'r' has no document for 1 of 4 queries, which count 0: q3" in said
+    assert "run 'r' has 1 queries without qrels, which are left out: stray" in said
+    assert "1 queries have no document with a grade of 1 or more and score 0" in said
+    assert "1 queries have no graded pair at all and are left out: null" in said
+
+
+def test_empty_queries_are_left_out_by_name_each_measure_by_its_own_level() -> None:
+    scores = evaluate(["P@1", "P(rel=2)@1"], [run()], qrels(), leave_out_empty=True)
+    assert (scores.estimate("r", "P@1").value, scores.estimate("r", "P@1").n) == (pytest.approx(1 / 3), 3)
+    assert (scores.estimate("r", "P(rel=2)@1").value, scores.estimate("r", "P(rel=2)@1").n) == (1, 1)
+    assert any("2 or more and are left out: empty, q2, q3" in text for text in scores.warnings)
+    values = scores.per_query.filter(pl.col("measure") == "P@1").select("query_id", "value").rows()
+    assert values == [("empty", None), ("q1", 1), ("q2", 0), ("q3", 0)]
+
+
+def test_json_carries_single_values_when_asked() -> None:
+    assert "per_query" not in evaluate(["P@1"], [run()], qrels()).json()
+    out = evaluate(["P@1"], [run()], qrels(), per_query=True).json()
+    assert out["per_query"] == {"r": {"P@1": {"empty": 0, "q1": 1, "q2": 0, "q3": 0}}}
+
+
+def test_counts_are_summed_and_their_interval_too() -> None:
+    estimate = evaluate(["NumRelRet"], [run(rows=[("q1", "a"), ("q2", "a"), ("q3", "a")])], qrels()).estimate("r", "NumRelRet")
+    assert (estimate.value, estimate.n) == (3, 4)
+    assert 0 < estimate.low <= 3 <= estimate.high <= 4
+
+
+def test_a_split_gives_one_block_per_value_beside_the_whole() -> None:
+    by = pl.DataFrame({"query_id": ["q1", "q2", "q3"], "language": ["de", "de", "en"]})
+    scores = evaluate(["P@1"], [run()], qrels(), by=by)
+    found = {
+        group: (scores.estimate("r", "P@1", group=group).value, scores.estimate("r", "P@1", group=group).n)
+        for group in scores.groups
+    }
+    assert found == {"": (0.25, 4), "de": (0.5, 2), "en": (0, 1), "(none)": (0, 1)}
+    assert scores.json()["by"]["values"]["en"]["r"]["P@1"]["low"] is None
+    with pytest.raises(InputError, match="query_id and one more column"):
+        evaluate(["P@1"], [run()], qrels(), by=by.drop("language"))
+
+
+def test_weights_make_weighted_means_and_must_be_complete() -> None:
+    weights = {"q1": 3.0, "q2": 1.0, "q3": 1.0, "empty": 0.0}
+    estimate = evaluate(["P@1"], [run()], qrels(), weights=weights).estimate("r", "P@1")
+    assert (estimate.value, estimate.n) == (3 / 5, 3)
+    with pytest.raises(InputError, match="1 queries have no weight: q3"):
+        evaluate(["P@1"], [run()], qrels(), weights={"q1": 1, "q2": 1, "empty": 1})
+    with pytest.raises(InputError, match="weights are numbers from 0 up"):
+        evaluate(["P@1"], [run()], qrels(), weights=weights | {"q2": -1})
+
+
+def test_human_model_and_mixed_qrels_stand_side_by_side() -> None:
+    model = qrels([("q1", "a", 0), ("q1", "b", 1), ("q2", "b", 1)], "model")
+    scores = evaluate(["P@1"], [run()], {"human": qrels(), "model": model})
+    assert scores.estimate("r", "P@1", qrels="model").value == 0.5
+    out = scores.json()
+    assert out["scores"] == out["qrels"]["human"]["scores"]
+    assert out["qrels"]["model"]["scores"]["r"]["P@1"]["n"] == 2
+    assert scores.text().split()[:2] == ["qrels", "run"]
+    assert any(text.startswith("model: run 'r' has 2 queries without qrels") for text in scores.warnings)
+
+
+def test_the_highest_grade_that_err_takes_is_said() -> None:
+    assert any("ERR takes 2" in text for text in evaluate(["ERR@20"], [run()], qrels()).warnings)
+    assert not any("ERR takes" in text for text in evaluate(["ERR(max=3)@20"], [run()], qrels()).warnings)
+
+
+def test_inputs_that_do_not_belong_together_are_refused() -> None:
+    with pytest.raises(Mismatch, match=r"share no query: the run has other, the qrels empty, q1, q2 and 1 more"):
+        evaluate(["P@1"], [run(rows=[("other", "a")])], qrels())
+    with pytest.raises(InputError, match="two runs have the tag 'r'"):
+        evaluate(["P@1"], [run(), run()], qrels())
+    with pytest.raises(InputError, match="no run was given"):
+        evaluate(["P@1"], [], qrels())
+    with pytest.raises(InputError, match="qrels 'none' have no graded pair"):
+        evaluate(["P@1"], [run()], qrels([("q", "d", None)], "none"))
+
+
+def test_the_same_seed_gives_the_same_numbers() -> None:
+    first, second = (evaluate(["AP", "P@1"], [run()], qrels(), seed=3).json() for _ in range(2))
+    assert first == second
