@@ -111,6 +111,8 @@ def test_broken_qrels_are_refused_with_file_line_and_way_out(tmp_path: Path, tex
         ("q1 Q0 d 1 2.5 t\nq1 Q0 e 2 nan t\n", "file.txt:2: score 'nan' is not a number"),
         ("q1 Q0 d 1 2.5 t\nq1 Q0 e 2 1.5\n", "file.txt:2: 5 columns where 6"),
         ("q1 Q0 d 1 2.5 t\nq1 Q0  e 1 t\n", "file.txt:2: 5 columns where 6"),
+        ("q1 Q0 d 1 2.5 7\nq1 Q0 e  2 7\n", "file.txt:2: 5 columns where 6"),
+        ("q1 Q0 d 1 2.5 t\nq1 Q0 e t 2\n", "file.txt:2: 5 columns where 6"),
         ("t\tq1\td\t1\t2\nt\tq1\t\t2\t1\n", "file.txt:2: 4 columns where 5"),
         ("q1 Q0 d 1 2.5 t\nq1 Q0 e 2 1 t\nq1 Q0 d 3 .5 t\n", r"lists document 'd' twice.*\(.*file.txt:1, .*file.txt:3\)"),
         ("q1 d 1\n", "the first line has 3 columns"),

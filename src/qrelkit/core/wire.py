@@ -175,6 +175,24 @@ class Reply:
     request: str = ""  # digest of the request it answers
     known: bool = False  # it came from the ledger: no request left the house
 
+    def kept(self, request: str, cost_usd: float | None, attempts: int) -> Reply:
+        """This reply as the ledger keeps it. Written out, since `dataclasses.replace` takes three times as long."""
+        return Reply(
+            text=self.text,
+            outcome=self.outcome,
+            served=self.served,
+            finish=self.finish,
+            tokens_in=self.tokens_in,
+            tokens_out=self.tokens_out,
+            tokens_cached=self.tokens_cached,
+            cost_usd=cost_usd,
+            latency_s=self.latency_s,
+            attempts=attempts,
+            error=self.error,
+            token_probabilities=self.token_probabilities,
+            request=request,
+        )
+
 
 Round = Sequence[Request]
 Flow = Generator[Round, Sequence[Reply], T]

@@ -21,7 +21,7 @@ from typing import Generic, Literal, TypeVar
 from qrelkit.core.doors import Model, Store
 from qrelkit.core.errors import InputError, ModelError, OutOfBudget, RateLimited, Rejected, UnknownName, Unreachable
 from qrelkit.core.wire import Flow, Reply, Request, Text
-from qrelkit.steps.loop import on_interrupt, run_alone, settle, spoil
+from qrelkit.steps.loop import on_interrupt, rare_collections, run_alone, settle, spoil
 
 T = TypeVar("T")
 Stopped = Literal["", "budget", "interrupted"]
@@ -125,7 +125,7 @@ class Driver(Generic[T]):
         started = self.loop.time()
         workers = [asyncio.ensure_future(self._work(flows)) for _ in range(at_once)]
         try:
-            with on_interrupt(self.loop, partial(self._interrupt, workers)):
+            with on_interrupt(self.loop, partial(self._interrupt, workers)), rare_collections():
                 ended = await asyncio.gather(*workers, return_exceptions=True)
         finally:
             self._save()
@@ -264,7 +264,8 @@ class Driver(Generic[T]):
             if reply.outcome == "failed":
                 self._count_failure(reply)
                 return replace(reply, request=digest)
-            reply = replace(reply, request=digest, cost_usd=model.cost_usd(reply) if reply.cost_usd is None else reply.cost_usd)
+            cost_usd = model.cost_usd(reply) if reply.cost_usd is None else reply.cost_usd
+            reply = reply.kept(digest, cost_usd, reply.attempts)
             self._count(request.model, reply)
         finally:
             self.sending -= 1

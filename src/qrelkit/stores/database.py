@@ -108,7 +108,7 @@ class Database:
                 return select(*columns).where(column.in_([bindparam(f"v{i}", type_=column.type) for i in range(size)]))
 
             sql = self.text((column, tuple(columns), size), statement)
-            yield from self.rows(sql, *chunk, *(chunk[-1:] * (size - len(chunk))))
+            yield from list(self.rows(sql, *chunk, *(chunk[-1:] * (size - len(chunk)))))  # whole: an open cursor holds a snapshot
 
     def close(self) -> None:
         with self._lock:

@@ -36,7 +36,8 @@ class Digests:
     def refresh(self) -> int:
         """Takes in what was committed since; returns the number of the last row."""
         if self._last < 0:
-            self._settled = self._last = next((int(value) for (value,) in self._database.rows(self._marked, self._mark)), 0)
+            mark = [int(value) for (value,) in self._database.rows(self._marked, self._mark)]
+            self._settled = self._last = mark[0] if mark else 0
         for number, digest in self._database.rows(self._newer, self._last):
             self._recent.setdefault(digest, number)
             self._last = number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -134,7 +135,7 @@ class Ledger:
             if (found := _digest_of_part(kind, body)) != digest.hex():
                 wrong.append(f"part {digest.hex()} (row {number}): its content has the digest {found}")
         for number, blob, envelope in self._all(replies.c.id, replies.c.digest, replies.c.envelope):
-            digest, found = request_digest(blob), RECIPE + digest_bytes(envelope)
+            digest, found = request_digest(blob), RECIPE + digest_bytes(_as_bytes(envelope))
             if found != digest:
                 wrong.append(f"request {digest} (row {number}): its envelope has the digest {found}")
             else:
@@ -176,12 +177,17 @@ def _body(part: Part | Schema) -> tuple[str, bytes]:
     return "i", f"{part.image.digest}:{part.shrink.key}".encode()
 
 
-def _digest_of_part(kind: str, packed: bytes) -> str:
+def _digest_of_part(kind: str, packed: bytes | str) -> str:
     try:
-        body = unpack(packed)
-    except ValueError as error:
+        body = unpack(_as_bytes(packed))
+    except zlib.error as error:
         return f"(unreadable: {error})"
     return digest_bytes(body if kind == "s" else kind.encode() + b":" + body)
+
+
+def _as_bytes(value: bytes | str) -> bytes:
+    """A column's content also where a hand in an SQLite file has made a text of it."""
+    return to_bytes(value) if isinstance(value, str) else value
 
 
 def _shown(kind: str, body: bytes) -> dict[str, Any]:

@@ -60,11 +60,11 @@ def probabilities_json(tokens: TokenProbabilities) -> bytes:
     try:
         return orjson.dumps(tokens)
     except TypeError:
-        return json.dumps(tokens).replace("-Infinity", "null").encode("ascii")
+        return json.dumps(tokens).encode("ascii")
 
 
 def read_probabilities(data: bytes) -> TokenProbabilities:
-    """What `probabilities_json` was given; JSON's null stands for the logarithm of 0."""
+    """What `probabilities_json` was given; null stands for the logarithm of 0."""
     try:
         rows: Any = orjson.loads(data)
     except orjson.JSONDecodeError:
