@@ -56,3 +56,9 @@ def test_holm_by_hand():
 def test_holm_stops_at_1_and_leaves_nan_out():
     np.testing.assert_allclose(holm(np.array([0.6, np.nan, 0.01])), [0.6, np.nan, 0.02])
     np.testing.assert_allclose(holm(np.array([0.9, 0.8])), [1, 1])
+
+
+def test_a_difference_that_is_nan_has_no_p():
+    d = np.array([[1.0, np.nan], [2.0, 1.0], [3.0, 1.0]])
+    np.testing.assert_array_equal(randomisation_test(d), [0.25, np.nan])
+    np.testing.assert_array_equal(np.isnan(t_test(d)), [False, True])

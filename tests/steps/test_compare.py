@@ -69,6 +69,27 @@ def test_a_query_that_a_run_left_out_counts_0():
     assert found.queries == 3
 
 
+def test_queries_without_a_relevant_document_can_be_left_out():
+    # Without q3 one − two is 0 and 1/2: means 1 and 3/4.
+    holes = qrels("people", q1="a", q2="a", q3="")
+    counted = compare("RR", [ONE, TWO], [holes])
+    assert (counted.queries, counted.means["one"]) == (3, pytest.approx(2 / 3))
+    assert any("q3" in w for w in counted.warnings)
+    found = compare("RR", [ONE, TWO], [holes], leave_out_empty=True)
+    assert found.queries == 2
+    assert found.means == {"one": 1, "two": 0.75}
+    assert found.pairs["p_rand"].to_list() == [1]
+    assert compare("RR", [ONE, TWO], [PEOPLE, holes], leave_out_empty=True).queries == 2
+    with pytest.raises(InputError, match="no query is left"):
+        compare("RR", [ONE, TWO], [qrels("people", q1="")], leave_out_empty=True)
+
+
+def test_what_evaluate_warns_of_is_told():
+    assert any("half" in w and "2 of 3" in w for w in compare("RR", [ONE, run("half", q1="axy")], [PEOPLE]).warnings)
+    judge = qrels("judge", q1="x", q2="x", q3="x", q4="x")
+    assert any(w.startswith("judge: ") for w in compare("RR", [ONE, TWO], [PEOPLE, judge]).warnings)
+
+
 def test_two_qrels_give_correlations_with_the_first_as_reference():
     # The judge takes x for relevant: three: 1, one: 1/2, two: (1/2 + 1 + 1) / 3 = 5/6, so the order three, two, one: reversed.
     judge = qrels("judge", q1="x", q2="x", q3="x")
@@ -94,7 +115,7 @@ def test_only_shared_queries_are_compared():
     judge = qrels("judge", q1="a", q9="a")
     found = compare("RR", [ONE, TWO], [PEOPLE, judge])
     assert found.queries == 1
-    assert "3 queries" in found.warnings[0]
+    assert any("3 queries that only one of the qrels has" in w for w in found.warnings)
     with pytest.raises(Mismatch, match="share no query"):
         compare("RR", [run("one", q1="a", q9="a"), run("two", q1="a", q9="a")], [PEOPLE, qrels("judge", q9="a")])
 

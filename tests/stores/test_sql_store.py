@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sqlite3
 import stat
@@ -199,6 +200,12 @@ def test_a_folder_and_a_missing_folder_are_named(tmp_path):
 def test_an_unknown_kind_of_database_is_refused():
     with pytest.raises(StoreError, match=r"mysql://user:\*\*\*@host/db: a store is an SQLite file or"):
         SqlStore("mysql://user:secret@host/db")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("psycopg") is not None, reason="the driver is installed")
+def test_a_missing_driver_is_named_with_the_way_to_get_it():
+    with pytest.raises(StoreError, match=r"qk:\*\*\*@host/db: No module named 'psycopg'.*pip install"):
+        SqlStore("postgresql://qk:secret@host/db")
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")

@@ -4,36 +4,53 @@ from __future__ import annotations
 
 import typer
 
-from qrelkit.cli.context import JSON
+from qrelkit.cli.context import JSON, PROJECT, open_project
 
 
 def agree(
-    assessor: str = typer.Argument(..., metavar="ASSESSOR.qrels", help="The assessor's grades."),
-    humans: list[str] = typer.Argument(..., metavar="HUMAN.qrels...", help="Human grades; the first is the reference."),
+    assessor: str = typer.Argument("", metavar="[ASSESSOR.qrels]", help="The assessor's grades."),
+    humans: list[str] = typer.Argument(None, metavar="[HUMAN.qrels]...", help="Human grades; the first is the reference."),
     clip: bool = typer.Option(False, "--clip", help="Bring grades outside the human scale to its ends, and count them."),
     scale: str = typer.Option("", "--scale", help="The grade scale; that of the human grades by default."),
     queries: str = typer.Option("", "--queries", metavar="FILE", help="A table of queries with further columns."),
     by: str = typer.Option("", "--by", metavar="COLUMN", help="Also split by a column of --queries."),
     exclude: str = typer.Option("", "--exclude", metavar="QRELS", help="Leave these pairs out (examples shown, tuning pairs)."),
+    project: str = PROJECT,
     as_json: bool = JSON,
 ) -> None:
-    """Agreement with people: kappas, alpha, confusion, with 95 % intervals by query."""
-    from qrelkit.cli.output import put, put_json, say
+    """Agreement with people: kappas, alpha, confusion, with 95 % intervals by query.
+
+    Without files: the project's judge beside its human judgments, examples left out.
+    """
+    from qrelkit.cli.output import in_a_pipe, put, put_json, put_statistics, say
+    from qrelkit.core.errors import InputError
     from qrelkit.core.guideline import Scale
     from qrelkit.formats.files import column_of, read_any_qrels
+    from qrelkit.project.line import line_of
     from qrelkit.steps.agree import agree as measure
+    from qrelkit.steps.run import known
 
-    found = measure(
-        read_any_qrels(assessor),
-        [read_any_qrels(path) for path in humans],
-        clip=clip,
-        scale=Scale.read(scale) if scale else None,
-        exclude=read_any_qrels(exclude).frame.select("query_id", "doc_id") if exclude else None,
-        by=dict(column_of(queries, by).iter_rows()) if by else None,
-    )
+    if assessor:
+        found = measure(
+            read_any_qrels(assessor),
+            [read_any_qrels(path) for path in humans or ()],
+            clip=clip,
+            scale=Scale.read(scale) if scale else None,
+            exclude=read_any_qrels(exclude).frame.select("query_id", "doc_id") if exclude else None,
+            by=dict(column_of(queries, by).iter_rows()) if by else None,
+        )
+    else:
+        with open_project(project) as opened:
+            agreements = known(line_of(opened)).agreements
+        if not agreements:
+            raise InputError("the project has no human judgments: name them under `qrels:`, or bring them with review")
+        found = agreements[0]
     if as_json:
         put_json(found.json())
         return
     for warning in found.warnings:
         say(f"warning: {warning}")
-    put(found.text())
+    if in_a_pipe():
+        put_statistics(found.json())
+    else:
+        put(found.text())

@@ -4,32 +4,46 @@ from __future__ import annotations
 
 import typer
 
-from qrelkit.cli.context import JSON
+from qrelkit.cli.context import JSON, PROJECT, open_project
 
 
 def compare(
-    measure: str = typer.Argument(..., metavar="MEASURE", help="For example nDCG@10."),
-    runs: list[str] = typer.Option(..., "--runs", metavar="FILE...", help="Two or more runs."),
-    qrels: list[str] = typer.Option(..., "--qrels", metavar="FILE", help="One: differences. Two: correlation of the rankings."),
+    measure: str = typer.Argument("", metavar="[MEASURE]", help="For example nDCG@10."),
+    runs: list[str] = typer.Option([], "--runs", metavar="FILE...", help="Two or more runs."),
+    qrels: list[str] = typer.Option([], "--qrels", metavar="FILE", help="One: differences. Two: correlation of the rankings."),
     tops: str = typer.Option("10,20", "--tops", help="The k of top-k tau."),
     leave_out_empty: bool = typer.Option(False, "--leave-out-empty", help="Leave out queries without a relevant document."),
     seed: int = typer.Option(0, "--seed", help="Seed of the randomisation test and of the intervals."),
-    form: str = typer.Option("text", "--format", help="text, json, csv or latex."),
+    form: str = typer.Option("", "--format", help="text (in a terminal), tsv (in a pipe), csv, latex or json."),
+    project: str = PROJECT,
     as_json: bool = JSON,
 ) -> None:
-    """Compare systems (randomisation and t-test, Holm), or two rankings of them (tau-b, tau-AP, top-k tau)."""
-    from qrelkit.cli.output import put_json, put_text
+    """Compare systems (randomisation and t-test, Holm), or two rankings of them (tau-b, tau-AP, top-k tau).
+
+    Without --runs and --qrels: the project's systems under its human judgments, or its judge's where there are none.
+    """
+    from qrelkit.cli.output import in_a_pipe, put_json, put_statistics, put_text
     from qrelkit.core.errors import InputError
     from qrelkit.formats.files import distinct_runs, named_qrels
+    from qrelkit.project.line import line_of
     from qrelkit.steps.compare import compare as contrast
+    from qrelkit.steps.run import known
 
     try:
         ks = [int(k) for k in tops.split(",")]
     except ValueError:
         raise InputError(f"--tops takes numbers such as 10,20; found {tops!r}") from None
-    named = list(named_qrels(qrels).values())
-    found = contrast(measure, distinct_runs(runs), named, tops=ks, leave_out_empty=leave_out_empty, seed=seed)
+    named, systems = list(named_qrels(qrels).values()), distinct_runs(runs)
+    if not qrels and not runs:
+        with open_project(project) as opened:
+            done = known(line_of(opened))
+        named, systems, measure = list(done.views.values())[:1], list(done.line.runs), measure or done.line.measures[0]
+    elif not (qrels and runs and measure):
+        raise InputError("compare needs a measure, --runs and --qrels; in a project it needs none of them")
+    found = contrast(measure, systems, named, tops=ks, leave_out_empty=leave_out_empty, seed=seed)
     if as_json or form == "json":
         put_json(found.json())
+    elif not form and in_a_pipe() and len(named) == 2:
+        put_statistics(found.json())
     else:
-        put_text(found, form)
+        put_text(found, form or ("tsv" if in_a_pipe() else "text"))

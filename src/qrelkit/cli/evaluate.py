@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import typer
 
-from qrelkit.cli.context import JSON
+from qrelkit.cli.context import JSON, PROJECT, open_project
 
 
 def evaluate(
-    measures: list[str] = typer.Argument(..., metavar="MEASURE...", help="nDCG@10, AP, P(rel=2)@5, or trec_eval's names."),
-    qrels: list[str] = typer.Option(..., "--qrels", metavar="FILE", help="Judgments; several stand side by side (NAME=FILE)."),
-    runs: list[str] = typer.Option(..., "--runs", metavar="FILE...", help="Runs; --runs a b c, - is stdin."),
+    measures: list[str] = typer.Argument(None, metavar="[MEASURE]...", help="nDCG@10, AP, P(rel=2)@5, or trec_eval's names."),
+    qrels: list[str] = typer.Option([], "--qrels", metavar="FILE", help="Judgments; several stand side by side (NAME=FILE)."),
+    runs: list[str] = typer.Option([], "--runs", metavar="FILE...", help="Runs; --runs a b c, - is stdin."),
     per_query: bool = typer.Option(False, "--per-query", help="The value of every query too."),
     queries: str = typer.Option("", "--queries", metavar="FILE", help="A table of queries with further columns."),
     by: str = typer.Option("", "--by", metavar="COLUMN", help="Split by a column of --queries."),
@@ -19,20 +19,38 @@ def evaluate(
     collapse: bool = typer.Option(False, "--collapse", help="Keep the best of a document that a run lists twice."),
     parents: str = typer.Option("", "--parents", metavar="FILE", help="Variants and their parents: collapse to the parent."),
     duplicates: str = typer.Option("error", "--duplicates", help="Pairs judged differently twice: first, last, max or min."),
-    form: str = typer.Option("text", "--format", help="text, json, csv or latex."),
+    form: str = typer.Option("", "--format", help="text (in a terminal), tsv (in a pipe), csv, latex or json."),
+    project: str = PROJECT,
     as_json: bool = JSON,
 ) -> None:
-    """Score runs against judgments, as trec_eval does, with 95 % intervals by query."""
-    from qrelkit.cli.output import put, put_json, put_text, say
-    from qrelkit.formats.files import column_of, distinct_runs, named_qrels, rule
-    from qrelkit.steps.evaluate import evaluate as score
+    """Score runs against judgments, as trec_eval does, with 95 % intervals by query.
 
-    found = score(
-        measures,
-        distinct_runs(runs, collapse=collapse, parents=parents),
+    Without --qrels and --runs: those of the project, human, model and mixed grades side by side.
+    """
+    from qrelkit.cli.output import in_a_pipe, put, put_json, put_text, say
+    from qrelkit.core.errors import InputError
+    from qrelkit.formats.files import column_of, distinct_runs, named_qrels, rule
+    from qrelkit.project.line import line_of
+    from qrelkit.steps.evaluate import evaluate as score
+    from qrelkit.steps.run import known
+
+    named, systems, wanted = (
         named_qrels(qrels, rule(duplicates)),
+        distinct_runs(runs, collapse=collapse, parents=parents),
+        measures,
+    )
+    if not qrels and not runs:
+        with open_project(project) as opened:
+            done = known(line_of(opened))
+        named, systems, wanted = dict(done.views), list(done.line.runs), measures or list(done.line.measures)
+    elif not (qrels and runs and measures):
+        raise InputError("evaluate needs measures, --qrels and --runs; in a project it needs none of them")
+    found = score(
+        wanted,
+        systems,
+        named,
         by=column_of(queries, by) if by else None,
-        weights=dict(column_of(queries, weight).iter_rows()) if weight else None,
+        weights=numbers_of(queries, weight) if weight else None,
         per_query=per_query,
         leave_out_empty=leave_out_empty,
     )
@@ -44,4 +62,16 @@ def evaluate(
         for _, tag, measure, query, value in found.per_query.iter_rows():
             put(f"{tag}\t{measure}\t{query}\t{'' if value is None else f'{value:.4f}'}")
     else:
-        put_text(found, form)
+        put_text(found, form or ("tsv" if in_a_pipe() else "text"))
+
+
+def numbers_of(path: str, column: str) -> dict[str, float]:
+    """A number per query, whatever the table holds it as; raises InputError for what is none."""
+    from qrelkit.core.errors import InputError
+    from qrelkit.formats.files import column_of
+
+    rows = list(column_of(path, column).iter_rows())
+    try:
+        return {query_id: float(value) for query_id, value in rows}
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path}: column {column!r} holds something that is no number: {error}") from None

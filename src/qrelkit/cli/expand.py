@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import typer
 
-from qrelkit.cli.context import JSON
+from qrelkit.cli.context import JSON, PROJECT, open_project
 
 
 def expand(
-    human: str = typer.Argument(..., metavar="HUMAN.qrels", help="Human grades: these always win."),
-    assessor: str = typer.Option(..., "--with", metavar="ASSESSOR.qrels", help="Who fills the holes."),
+    human: str = typer.Argument("", metavar="[HUMAN.qrels]", help="Human grades: these always win."),
+    assessor: str = typer.Option("", "--with", metavar="ASSESSOR.qrels", help="Who fills the holes."),
     runs: list[str] = typer.Option([], "--runs", metavar="FILE...", help="Fill only what these runs retrieved."),
     depth: int = typer.Option(20, "--depth", help="How far down each run."),
     relevant_from: int = typer.Option(None, "--relevant-from", help="The lowest grade that counts as relevant (1)."),
@@ -17,22 +17,41 @@ def expand(
     output: str = typer.Option(
         ..., "-o", "--output", metavar="OUT.qrels", help="TREC qrels; origins go to OUT.qrels.origins.tsv."
     ),
+    project: str = PROJECT,
     as_json: bool = JSON,
 ) -> None:
-    """Expand qrels: every pair keeps its origin, and a missing grade is never 0."""
-    from qrelkit.cli.output import put, put_json, say
+    """Expand qrels: every pair keeps its origin, and a missing grade is never 0.
+
+    Without files: the project's human judgments, the holes of its pool filled by its judge.
+    """
+    from qrelkit.cli.output import in_a_pipe, put, put_json, put_table, say
+    from qrelkit.core.errors import InputError
     from qrelkit.formats.files import distinct_runs, read_any_qrels
+    from qrelkit.project.line import line_of
     from qrelkit.steps.expand import expand as fill
     from qrelkit.steps.pool import pool
+    from qrelkit.steps.run import known
 
-    pooled = pool(distinct_runs(runs), depth) if runs else None
     options = {"relevant_from": relevant_from, "zero_fill": zero_fill}
-    found = fill(read_any_qrels(human), read_any_qrels(assessor), pool=pooled, **options)  # type: ignore[arg-type]
+    if human and assessor:
+        pooled = pool(distinct_runs(runs), depth) if runs else None
+        found = fill(read_any_qrels(human), read_any_qrels(assessor), pool=pooled, **options)  # type: ignore[arg-type]
+    elif human or assessor:
+        raise InputError("expand needs both: HUMAN.qrels and --with ASSESSOR.qrels; in a project it needs neither")
+    else:
+        with open_project(project) as opened:
+            done = known(line_of(opened))
+        if not done.line.human or done.judged is None:
+            raise InputError("the project has no human judgments to expand; `qrelkit judge -o FILE` writes the model's alone")
+        people = next(iter(done.line.human.values()))
+        found = fill(people, done.judged.qrels(), pool=done.pool, scale=done.line.scale, **options)  # type: ignore[arg-type]
     found.write(output)
     for warning in found.warnings:
         say(f"warning: {warning}")
     if as_json:
         put_json(found.json())
+    elif in_a_pipe():
+        put_table(found.per_query.columns, found.per_query.rows())
     else:
         put(found.text())
     if found.counts["ungraded"] and not zero_fill:

@@ -14,6 +14,9 @@ def judge(
     retry: str = typer.Option("", "--retry", metavar="OUTCOME,…", help="Ask these again: refused, unparsable, out_of_range."),
     limit: int = typer.Option(None, "--limit", help="Ask at most so many pairs now."),
     budget_usd: float = typer.Option(None, "--budget-usd", help="Stop before more than this is spent."),
+    output: str = typer.Option(
+        "", "-o", "--output", metavar="OUT.qrels", help="Write the grades as TREC qrels, ungraded listed beside."
+    ),
     project: str = PROJECT,
     change: list[str] = SET,
     dry_run: bool = DRY_RUN,
@@ -40,6 +43,8 @@ def judge(
         with progress("judge", todo) as show:
             models = opened.models(config.judge.model)
             done = ask(pairs, assessor, opened.collection, store=opened.store, models=models, progress=show, **dials)  # type: ignore[arg-type]
+    if output:
+        done.write(output)
     say(f"{done!r} · {done.tally.asked:,} requests · {money(done.tally.cost_usd, done.tally.unpriced)}")
     for warning in done.tally.warnings:
         say(f"warning: {warning}")

@@ -20,7 +20,11 @@ VERBS = (
     "init", "load", "retrieve", "pool", "guide", "describe", "judge", "review", "agree", "expand", "evaluate", "compare",
     "report", "run", "show", "doctor", "demo",
 )  # fmt: skip
-MANY = ("--runs", "--qrels")  # options that take several values at once: --runs a b c
+MANY = {  # options that take several values at once: --runs a b c
+    "evaluate": ("--runs", "--qrels"),
+    "compare": ("--runs", "--qrels"),
+    "expand": ("--runs",),
+}
 _MEASURE = re.compile(r"[A-Za-z]\w*(\([^)]*\))?(@[\d.]+)?")
 
 
@@ -69,9 +73,10 @@ def spread(argv: list[str]) -> list[str]:
     """
     out: list[str] = []
     option, taken = "", 0
+    many = MANY.get(argv[0], ()) if argv else ()
     for token in argv:
         if token.startswith("-") and token != "-":
-            option, taken = (token if token in MANY else ""), 0
+            option, taken = (token if token in many else ""), 0
             out.append(token)
         elif option and taken and _MEASURE.fullmatch(token) and not Path(token).exists():
             out.append(token)

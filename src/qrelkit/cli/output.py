@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -54,19 +54,40 @@ class Rendered(Protocol):
 
 
 def put_text(result: Rendered, form: str) -> None:
-    """A result as text, csv or latex on stdout."""
+    """A result as text, tsv, csv or latex on stdout."""
     from qrelkit.core.errors import UnknownName
 
-    forms = {"text": result.text, "csv": result.csv, "latex": result.latex}
+    forms = {"text": result.text, "tsv": lambda: _tabbed(result.csv()), "csv": result.csv, "latex": result.latex}
     if form not in forms:
         raise UnknownName("format", form, [*forms, "json"])
     put(forms[form]())
+
+
+def put_statistics(tree: Mapping[str, Any]) -> None:
+    """The statistics of a result's JSON as a table: tau, top.10, cuts.1 …, one per line."""
+    named = [(name, value) for name, value in tree.items() if isinstance(value, dict)]
+    inner = [(f"{name}.{key}", v) for name, value in named if "value" not in value for key, v in value.items()]
+    found = [(name, v) for name, v in [*named, *inner] if isinstance(v, dict) and {"value", "low", "high", "n"} <= v.keys()]
+    columns = ("value", "low", "high", "n", "reason")
+    put_table(("statistic", *columns), [(name, *(v.get(c) for c in columns)) for name, v in found])
+
+
+def in_a_pipe() -> bool:
+    """Whether no person but a program reads our data."""
+    return not sys.stdout.isatty()
 
 
 def say(text: str) -> None:
     """Words for people, on stderr."""
     sys.stderr.write(text.rstrip("\n") + "\n")
     sys.stderr.flush()
+
+
+def _tabbed(text: str) -> str:
+    """CSV as TSV."""
+    import csv
+
+    return "\n".join("\t".join(map(_plain, row)) for row in csv.reader(text.splitlines()))
 
 
 def _plain(value: Any) -> str:

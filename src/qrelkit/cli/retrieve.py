@@ -19,7 +19,10 @@ def retrieve(
     as_json: bool = JSON,
 ) -> None:
     """Retrieve documents for every query of a collection and write a TREC run."""
-    from qrelkit.cli.output import put_json, say
+    from pathlib import Path
+    from tempfile import TemporaryDirectory
+
+    from qrelkit.cli.output import put, put_json, say
     from qrelkit.core.plugins import find
     from qrelkit.core.run import Run
     from qrelkit.formats.trec import write_run
@@ -30,7 +33,12 @@ def retrieve(
     loaded = load(collection)
     found = search(loaded, build(loaded, k1=k1, b=b, analyzer=analyzer), depth)
     run = Run(found.frame, tag or found.tag, found.notes)
-    write_run(run, output)
+    if output == "-":
+        with TemporaryDirectory() as folder:
+            write_run(run, Path(folder) / "run.trec")
+            put((Path(folder) / "run.trec").read_text(encoding="utf-8"))
+    else:
+        write_run(run, output)
     say(repr(run))
-    if as_json:
+    if as_json and output != "-":
         put_json({"tag": run.tag, "queries": run.frame["query_id"].n_unique(), "documents": len(run), "output": output})

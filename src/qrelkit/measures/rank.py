@@ -68,15 +68,16 @@ class Ranked:
     def __init__(self, run: Run, judged: Judged) -> None:
         on = ["query_id", "doc_id"]
         rows = run.frame.select(*on, "rank").join(judged.frame, on=on, how="inner", maintain_order="left")
-        lengths = run.frame.select(pl.col("query_id").rle()).unnest("query_id")
-        found = judged.query_ids.to_frame().join(lengths, left_on="query_id", right_on="value", how="left", maintain_order="left")
+        first = np.flatnonzero(run.frame["rank"].to_numpy() == 1)
+        lengths = pl.DataFrame({"query_id": run.frame["query_id"].gather(first), "len": np.diff(first, append=len(run))})
+        found = judged.query_ids.to_frame().join(lengths, on="query_id", how="left", maintain_order="left")
         self.judged, self.n = judged, judged.n
         self.retrieved: Ints = found["len"].fill_null(0).to_numpy().astype(np.int64)
         self.q: Ints = rows["q"].to_numpy().astype(np.int64)
         self.rank: Ints = rows["rank"].to_numpy().astype(np.int64)
         self.grade: Ints = rows["grade"].to_numpy().astype(np.int64)
         self.expected = expected(rows)
-        self.stray = lengths.join(judged.query_ids.to_frame(), left_on="value", right_on="query_id", how="anti")["value"]
+        self.stray = lengths.join(judged.query_ids.to_frame(), on="query_id", how="anti", maintain_order="left")["query_id"]
 
     def within(self, cutoff: int | None) -> Flags:
         """The rows down to a rank."""
@@ -151,7 +152,8 @@ def ndcg(r: Ranked, cutoff: int | None, *, dcg: str = "linear", gain: str = "gra
 def best_dcg(judged: Judged, cutoff: int | None, dcg: str, gain: str) -> Floats:
     """The DCG of every query's documents in falling order of gain."""
     gained = gains(judged.grade, judged.expected, judged.name, dcg, gain)
-    order = np.lexsort((-gained, judged.q))
+    some = np.flatnonzero(gained)
+    order = some[np.lexsort((-gained[some], judged.q[some]))]
     q, gained = judged.q[order], gained[order]
     rank = np.arange(1, len(q) + 1) - np.searchsorted(q, q)
     top = np.ones(len(q), bool) if cutoff is None else rank <= cutoff

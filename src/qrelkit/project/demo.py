@@ -182,13 +182,14 @@ def tell(story: Story, say: Callable[[str], None]) -> None:
 
 def _tell_who_won(story: Story, say: Callable[[str], None]) -> None:
     done, winners = story.done, story.winners()
-    truth = done.scores[story.truth.name]
-    scores = ", ".join(f"{tag} {_told(truth.estimate(tag, MEASURE).json())}" for tag in truth.tags)
+    assert done.scores is not None
+    truth = {tag: done.scores.estimate(tag, MEASURE, qrels=story.truth.name) for tag in done.scores.tags}
+    scores = ", ".join(f"{tag} {_told(value.json())}" for tag, value in truth.items())
     say(f"Who won    {winners['truth']}, by the constructed truth: {MEASURE} {scores}.")
     for pair in done.differences.json()["pairs"] if done.differences else ():
         if {pair["a"], pair["b"]} == {"text", "picture"}:
             span = f"[{pair['low']:.3f}, {pair['high']:.3f}]"
-            say(f"           {pair['a']} − {pair['b']} = {pair['diff']:+.3f} {span}, randomisation p {pair['p_rand']:.4f}.")
+            say(f"           {pair['a']} − {pair['b']} = {pair['diff']:+.3f} {span}, randomisation p {_p(pair['p_rand'])}.")
     alone = "would have said so too" if winners["judge"] == winners["truth"] else f"would have said {winners['judge']}"
     blind = "would have said so too" if winners["text only"] == winners["truth"] else f"would have crowned {winners['text only']}"
     say(f"The judge  alone {alone}; the same judge without pictures {blind}.")
@@ -196,6 +197,10 @@ def _tell_who_won(story: Story, say: Callable[[str], None]) -> None:
 
 def _told(e: Mapping[str, Any]) -> str:
     return f"{e['value']:.3f} [{e['low']:.3f}, {e['high']:.3f}]" if e["low"] is not None else f"{e['value']:.3f}"
+
+
+def _p(p: float) -> str:
+    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
 
 
 def _signed(e: Estimate) -> str:

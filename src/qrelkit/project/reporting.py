@@ -16,6 +16,10 @@ from qrelkit.steps.report import Evidence
 from qrelkit.steps.report import report as assemble
 from qrelkit.steps.run import Done
 
+BASELINE = (
+    "lexical is a baseline and no assessor: BM25 scores cut into grades. It favours systems that rank as BM25 does, so its order of "
+    "systems is no evidence without people beside it"
+)
 PACKAGES = ("qrelkit", "polars", "numpy", "scipy")
 
 
@@ -42,6 +46,8 @@ def report_of(done: Done, project: Project, *, title: str = "Which system is bet
         tallies=done.tallies,
         picture=picture,
     )
+    if judged is not None and judged.judge.name == "lexical":
+        said["warnings"] = [*said.get("warnings", ()), BASELINE]
     return assemble(evidence, now=datetime.now(UTC), title=title, provenance=provenance(done, project), **said)
 
 

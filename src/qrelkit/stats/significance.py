@@ -33,12 +33,12 @@ def t_test(differences: Array) -> Array:
     return p
 
 
-def randomisation_test(differences: Array, *, flips: int = 20_000, seed: int = 0) -> Array:
+def randomisation_test(differences: Array, *, flips: int = 100_000, seed: int = 0) -> Array:
     """p of the two-sided paired randomisation test: how often a mean with random signs is at least as far from 0.
 
     If the systems were equal, each query's difference could as well have the other sign. Up to 12 queries all sign patterns
     are counted and p is exact; beyond that `flips` patterns are drawn and p = (1 + hits) / (1 + flips), so never 0. All
-    comparisons share the patterns. Shape (comparisons,); NaN without queries.
+    comparisons share the patterns. Shape (comparisons,); NaN without queries, and where a difference is NaN.
 
     Source: Fisher 1935; Smucker, Allan, Carterette 2007.
     """
@@ -59,7 +59,8 @@ def randomisation_test(differences: Array, *, flips: int = 20_000, seed: int = 0
             heads = rng.integers(0, 2, size=(rows, n), dtype=np.int8)
         sums = (2.0 * heads - 1) @ differences
         hits += np.count_nonzero(np.abs(sums, out=sums) >= seen, axis=0)
-    return hits / total if exact else (1 + hits) / (1 + total)
+    p = hits / total if exact else (1 + hits) / (1 + total)
+    return np.where(np.isnan(seen), np.nan, p)
 
 
 def holm(p: Array) -> Array:

@@ -247,7 +247,7 @@ class _Sheet:
 
     def by(self, groups: Mapping[str, str]) -> dict[str, Figures]:
         """The headline within each group of queries; queries without a group are together in `""`."""
-        group = self.query.replace_strict(groups, default="", return_dtype=pl.String)
+        group = self.query.replace_strict(groups, default="", return_dtype=pl.String).fill_null("")
         return {str(name): self._where(group == name).headline() for name in group.unique().sort()}
 
     def _where(self, rows: pl.Series) -> _Sheet:

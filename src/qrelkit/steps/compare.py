@@ -27,7 +27,8 @@ from qrelkit.steps.evaluate import evaluate
 
 Array = NDArray[np.float64]
 
-FLIPS, MOST_FLIPS = 20_000, 50_000
+FLIPS, FLIPS_OF_MANY = 100_000, 50_000  # p near .3 is then known to ± .003; fewer where time would go into many pairs
+MANY = 1_000  # pairs of systems
 
 
 def compare(
@@ -44,26 +45,37 @@ def compare(
     """The systems' order under two qrels (`Ranking`), or their differences under one (`Differences`).
 
     Queries that a run left out count 0 there, as in `evaluate`. Two qrels are compared on the queries that both have; `tops`
-    are the k of top-k tau. `flips` random signs are drawn for the randomisation test: 20,000 unless said, and up to 50,000
-    where there are so many pairs of systems that Holm's correction needs finer p.
+    are the k of top-k tau. `flips` sign patterns are drawn for the randomisation test: 100,000 unless said, 50,000 beyond
+    1,000 pairs of systems. What `evaluate` warns of (missing queries, queries without a relevant document) is warned of here.
 
-    Raises InputError for fewer than two runs, or neither one nor two qrels; Mismatch where two qrels share no query.
+    Raises InputError for fewer than two runs, neither one nor two qrels, or no query left; Mismatch where two qrels share
+    no query.
     """
     if len(runs) < 2:
         raise InputError(f"comparing needs at least two runs, not {len(runs)}")
     if len(qrels) not in (1, 2):
         raise InputError(f"comparing needs one qrels (differences) or two (rankings), not {len(qrels)}")
-    tables = [_scores(measure, runs, q, leave_out_empty) for q in qrels]
+    tables: list[pl.DataFrame] = []
+    warnings: list[str] = []
+    for one in qrels:
+        table, told = _scores(measure, runs, one, leave_out_empty)
+        tables.append(table)
+        warnings += told if len(qrels) == 1 else [f"{one.name}: {text}" for text in told]
     if len(tables) == 1:
-        return _differences(measure, qrels[0].name, tables[0], resamples=resamples, flips=flips, seed=seed)
-    return _ranking(measure, (qrels[0].name, qrels[1].name), tables[0], tables[1], tops, resamples=resamples, seed=seed)
+        apart = _differences(measure, qrels[0].name, tables[0], resamples=resamples, flips=flips, seed=seed)
+        return replace(apart, warnings=(*warnings, *apart.warnings))
+    order = _ranking(measure, (qrels[0].name, qrels[1].name), tables[0], tables[1], tops, resamples=resamples, seed=seed)
+    return replace(order, warnings=(*warnings, *order.warnings))
 
 
-def _scores(measure: str, runs: Sequence[Run], qrels: Qrels, leave_out_empty: bool) -> pl.DataFrame:
-    """One row per query, sorted by id, and one column per system, in the order given."""
+def _scores(measure: str, runs: Sequence[Run], qrels: Qrels, leave_out_empty: bool) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """One row per query that counts, sorted by id, and one column per system, in the order given; and the warnings."""
     scores = evaluate([measure], runs, qrels, per_query=True, leave_out_empty=leave_out_empty, resamples=0)
-    table: pl.DataFrame = scores.per_query.pivot("tag", index="query_id", values="value", maintain_order=True)
-    return table.sort("query_id")
+    counted = scores.per_query.drop_nulls("value")  # a query left out is null for every system
+    if not counted.height:
+        raise InputError(f"no query is left: none has a relevant document in {qrels.name}")
+    table = counted.pivot("tag", index="query_id", values="value", maintain_order=True).sort("query_id")
+    return table, scores.warnings
 
 
 def _ranking(
@@ -125,7 +137,7 @@ def _differences(measure: str, name: str, table: pl.DataFrame, *, resamples: int
     differences = scores[:, left] - scores[:, right]
     queries = len(scores)
     low, high = _limits(differences, resamples, seed)
-    flips = flips or min(MOST_FLIPS, max(FLIPS, 40 * differences.shape[1]))
+    flips = flips or (FLIPS if differences.shape[1] <= MANY else FLIPS_OF_MANY)
     p_rand = randomisation_test(differences, flips=flips, seed=seed)
     pairs = pl.DataFrame(
         {

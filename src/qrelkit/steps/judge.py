@@ -20,6 +20,8 @@ from qrelkit.core.errors import UnknownName
 from qrelkit.core.pool import Pool
 from qrelkit.core.qrels import Qrels
 from qrelkit.core.records import PAID, Judgment, Pair, Query
+from qrelkit.formats.tables import write_table
+from qrelkit.formats.trec import write_qrels
 from qrelkit.steps.drive import Tally, drive
 
 BATCH = 500  # judgments written together; a crash costs none of them, since their replies are in the ledger
@@ -28,8 +30,8 @@ PAIR = ["query_id", "doc_id"]
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """The outcome of `judge`: one row per pair of the pool in `frame` (query_id, doc_id, grade, outcome, sample, new),
-    how the driver fared, and how many judgments of older versions the store holds for these pairs (`stale`)."""
+    """The outcome of `judge`: one row per pair of the pool in `frame` (query_id, doc_id, grade, outcome, sample, new, and
+    `expected` where the judge gives probabilities), how the driver fared, and how many judgments of older versions the store holds for these pairs (`stale`)."""
 
     judge: Judge
     frame: pl.DataFrame
@@ -51,6 +53,12 @@ class Judged:
         """These judgments as qrels; ungraded pairs keep their outcome."""
         rows = self.frame.filter(pl.col("outcome").is_not_null())
         return Qrels.of(rows.with_columns(origin=pl.lit(name or self.judge.name)), name or self.judge.name)
+
+    def write(self, path: str) -> None:
+        """Writes the grades as TREC qrels and, as `path`.ungraded.tsv, the pairs without one and why: none is ever a 0."""
+        qrels = self.qrels()
+        write_qrels(Qrels(qrels.graded, qrels.name), path)
+        write_table(qrels.frame.filter(pl.col("grade").is_null()).select(*PAIR, "outcome"), f"{path}.ungraded.tsv")
 
     def __repr__(self) -> str:
         return f"Judged({self.frame.height:,} pairs, {self.known:,} known, {self.ungraded:,} ungraded, by {self.judge.name})"
@@ -97,7 +105,7 @@ def judge(
         )
     finally:
         save()
-    return _judged(state, new, judge, tally)
+    return _judged(state, new, judge, tally, store)
 
 
 def standing(pool: Pool, judge: Judge, collection: Collection, store: Store, retry: Sequence[str] = ()) -> pl.DataFrame:
@@ -152,12 +160,29 @@ def _pairs(todo: pl.DataFrame, collection: Collection) -> Iterator[Pair]:
             yield Pair(query=query, document=document, query_key=query_key, doc_key=doc_key, sample=sample)
 
 
-def found(state: pl.DataFrame, judge: Judge) -> Judged:
+def found(state: pl.DataFrame, judge: Judge, store: Store) -> Judged:
     """The outcome of `judge` for a pool as it stands (`standing`), nothing asked."""
-    return _judged(state, [], judge, Tally())
+    return _judged(state, [], judge, Tally(), store)
 
 
-def _judged(state: pl.DataFrame, new: Iterable[Judgment], judge: Judge, tally: Tally) -> Judged:
+def _grades_with_probabilities(judge: Judge) -> list[int]:
+    """The values of the judge's scale, where it gives a probability per grade (several samples, or its tokens' own)."""
+    sampling = judge.settings.get("sampling", {})
+    if judge.settings.get("samples", 1) == 1 and not sampling.get("token_probabilities"):
+        return []
+    return [grade["value"] for grade in judge.settings["scale"]["grades"]]
+
+
+def expected_grades(rows: pl.DataFrame, values: Sequence[int]) -> pl.DataFrame:
+    """query_id, doc_id, expected: Σ probability · grade of each judgment that has probabilities (one per grade of the scale)."""
+    told = rows.filter(pl.col("probabilities").is_not_null()).unique(PAIR, keep="last", maintain_order=True)
+    weighted = pl.col("probabilities").list.to_array(len(values)).arr.to_struct().struct.unnest()
+    names = [f"field_{i}" for i in range(len(values))]
+    expected = pl.sum_horizontal(pl.col(name) * value for name, value in zip(names, values, strict=True))
+    return told.select(*PAIR, weighted).select(*PAIR, expected=expected)
+
+
+def _judged(state: pl.DataFrame, new: Iterable[Judgment], judge: Judge, tally: Tally, store: Store) -> Judged:
     rows = [(j.query_id, j.doc_id, j.grade, j.outcome, True) for j in new]
     schema = {"query_id": pl.String, "doc_id": pl.String, "grade": pl.Int32, "outcome": pl.String, "new": pl.Boolean}
     fresh = pl.DataFrame(rows, schema=schema, orient="row")
@@ -169,4 +194,7 @@ def _judged(state: pl.DataFrame, new: Iterable[Judgment], judge: Judge, tally: T
     counts = frame.group_by(pl.col("outcome").fill_null("not asked")).len().sort("outcome")
     stale = int(state["stale"][0]) if state.height else 0
     frame = frame.select(*PAIR, "grade", "outcome", "sample", "new", "query_key", "doc_key")
+    if values := _grades_with_probabilities(judge):
+        frame = frame.join(expected_grades(store.judgments(judge.key), values), on=PAIR, how="left", maintain_order="left")
+        frame = frame.with_columns(expected=pl.coalesce("expected", pl.col("grade").cast(pl.Float64)))
     return Judged(judge=judge, frame=frame, tally=tally, stale=stale, outcomes=dict(counts.iter_rows()))

@@ -39,9 +39,10 @@ class Done:
     described: Described | None = None
     judged: Judged | None = None
     stopped: str = ""
+    views: Mapping[str, Qrels] = field(default_factory=dict)
     agreements: Sequence[Agreement] = ()
     expansion: Expansion | None = None
-    scores: Mapping[str, Scores] = field(default_factory=dict)
+    scores: Scores | None = None
     by: Mapping[str, Scores] = field(default_factory=dict)
     differences: Differences | None = None
     ranking: Ranking | None = None
@@ -68,7 +69,7 @@ def known(line: Line) -> Done:
     pooled = line.pool
     assessor = line.judge(pooled, None)
     state = standing(pooled, assessor, line.collection, line.store)
-    return analysed(Done(line=line, pool=pooled, judged=found(state, assessor)))
+    return analysed(Done(line=line, pool=pooled, judged=found(state, assessor, line.store)))
 
 
 def _left(done: Done) -> float | None:
@@ -119,33 +120,41 @@ def analysed(done: Done) -> Done:
     model = done.judged.qrels()
     if not model.graded.height:
         raise InputError(f"{model.name} gave no grade at all; the first reasons: {_reasons(done)}")
-    views: dict[str, Qrels] = {}
-    agreements: list[Agreement] = []
-    expansion = ranking = None
-    if line.human:
-        people = list(line.human.values())
+    people = list(line.human.values())
+    if people:
+        expansion = expand(people[0], model, pool=done.pool, scale=line.scale)
         excluded = line.excluded()
         agreements = [agree(model, people, scale=line.scale, exclude=excluded, seed=line.seed)]
-        expansion = expand(people[0], model, pool=done.pool, scale=line.scale)
-        views = {people[0].name: people[0], model.name: model, "mixed": expansion.qrels}
-        if len(line.runs) > 1:
-            order = compare(line.measures[0], line.runs, [people[0], model], seed=line.seed)
-            ranking = order if isinstance(order, Ranking) else None
-    else:
-        views = {model.name: model}
-    scores = {name: evaluate(line.measures, line.runs, qrels, seed=line.seed) for name, qrels in views.items()}
-    main = next(iter(views.values()))
-    by = {}
-    if line.by is not None:
-        for column in line.by.columns[1:]:
-            by[column] = evaluate(line.measures, line.runs, main, by=line.by.select("query_id", column), seed=line.seed)
-    differences = None
-    if len(line.runs) > 1:
-        contrast = compare(line.measures[0], line.runs, [main], seed=line.seed)
-        differences = contrast if isinstance(contrast, Differences) else None
-    return replace(
-        done, agreements=agreements, expansion=expansion, scores=scores, by=by, differences=differences, ranking=ranking
-    )
+        done = replace(done, expansion=expansion, agreements=agreements)
+    return compared(replace(done, views=views_of(done, model)))
+
+
+def views_of(done: Done, model: Qrels) -> dict[str, Qrels]:
+    """The qrels that scores are shown under, side by side: people, the model, and people with the holes filled."""
+    people = list(done.line.human.values())[:1]
+    mixed = {"mixed": done.expansion.qrels} if done.expansion is not None else {}
+    return {qrels.name: qrels for qrels in (*people, model)} | mixed
+
+
+def compared(done: Done) -> Done:
+    """Scores under every view; the systems' differences under the first, and whether the second ranks them alike."""
+    line = done.line
+    views = list(done.views.values())
+    scores = evaluate(line.measures, line.runs, done.views, seed=line.seed)
+    columns = line.by.columns[1:] if line.by is not None else []
+    by = {
+        column: evaluate(line.measures, line.runs, views[0], by=line.by.select("query_id", column), seed=line.seed)
+        for column in columns
+        if line.by is not None
+    }
+    done = replace(done, scores=scores, by=by)
+    if len(line.runs) < 2:
+        return done
+    differences = compare(line.measures[0], line.runs, views[:1], seed=line.seed)
+    ranking = compare(line.measures[0], line.runs, views[:2], seed=line.seed) if line.human else None
+    assert isinstance(differences, Differences)
+    assert ranking is None or isinstance(ranking, Ranking)
+    return replace(done, differences=differences, ranking=ranking)
 
 
 def _reasons(done: Done) -> str:

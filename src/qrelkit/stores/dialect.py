@@ -34,7 +34,12 @@ def open_engine(url: URL, *, sync: Sync, busy_s: float) -> Engine:
         return _sqlite(url, sync, busy_s)
     if url.get_backend_name() != "postgresql":
         raise StoreError(f"{url.render_as_string()}: a store is an SQLite file or a postgresql:// address")
-    engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT", paramstyle="format")
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    try:
+        engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT", paramstyle="format")
+    except ImportError as error:
+        raise StoreError(f'{url.render_as_string()}: {error}; install its driver: pip install "psycopg[binary]"') from None
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
