@@ -22,7 +22,7 @@ def agree(
 
     Without files: the project's judge beside its human judgments, examples left out.
     """
-    from qrelkit.cli.output import in_a_pipe, put, put_json, put_statistics, say
+    from qrelkit.cli.output import in_a_pipe, put, put_json, put_statistics
     from qrelkit.core.errors import InputError
     from qrelkit.core.guideline import Scale
     from qrelkit.formats.files import column_of, read_any_qrels
@@ -48,8 +48,6 @@ def agree(
     if as_json:
         put_json(found.json())
         return
-    for warning in found.warnings:
-        say(f"warning: {warning}")
     if in_a_pipe():
         put_statistics(found.json())
     else:

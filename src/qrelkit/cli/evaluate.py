@@ -34,11 +34,8 @@ def evaluate(
     from qrelkit.steps.evaluate import evaluate as score
     from qrelkit.steps.run import known
 
-    named, systems, wanted = (
-        named_qrels(qrels, rule(duplicates)),
-        distinct_runs(runs, collapse=collapse, parents=parents),
-        measures,
-    )
+    named, wanted = named_qrels(qrels, rule(duplicates)), measures
+    systems = distinct_runs(runs, collapse=collapse, parents=parents)
     if not qrels and not runs:
         with open_project(project) as opened:
             done = known(line_of(opened))

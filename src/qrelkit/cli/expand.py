@@ -24,7 +24,7 @@ def expand(
 
     Without files: the project's human judgments, the holes of its pool filled by its judge.
     """
-    from qrelkit.cli.output import in_a_pipe, put, put_json, put_table, say
+    from qrelkit.cli.output import in_a_pipe, put, put_json, put_table
     from qrelkit.core.errors import InputError
     from qrelkit.formats.files import distinct_runs, read_any_qrels
     from qrelkit.project.line import line_of
@@ -46,8 +46,6 @@ def expand(
         people = next(iter(done.line.human.values()))
         found = fill(people, done.judged.qrels(), pool=done.pool, scale=done.line.scale, **options)  # type: ignore[arg-type]
     found.write(output)
-    for warning in found.warnings:
-        say(f"warning: {warning}")
     if as_json:
         put_json(found.json())
     elif in_a_pipe():

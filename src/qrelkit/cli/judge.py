@@ -14,9 +14,7 @@ def judge(
     retry: str = typer.Option("", "--retry", metavar="OUTCOME,…", help="Ask these again: refused, unparsable, out_of_range."),
     limit: int = typer.Option(None, "--limit", help="Ask at most so many pairs now."),
     budget_usd: float = typer.Option(None, "--budget-usd", help="Stop before more than this is spent."),
-    output: str = typer.Option(
-        "", "-o", "--output", metavar="OUT.qrels", help="Write the grades as TREC qrels, ungraded listed beside."
-    ),
+    output: str = typer.Option("", "-o", "--output", metavar="OUT.qrels", help="Write TREC qrels; what has no grade beside it."),
     project: str = PROJECT,
     change: list[str] = SET,
     dry_run: bool = DRY_RUN,

@@ -17,8 +17,8 @@ from qrelkit.steps.report import report as assemble
 from qrelkit.steps.run import Done
 
 BASELINE = (
-    "lexical is a baseline and no assessor: BM25 scores cut into grades. It favours systems that rank as BM25 does, so its order of "
-    "systems is no evidence without people beside it"
+    "lexical is a baseline and no assessor: BM25 scores cut into grades. It favours systems that rank as BM25 does, so its "
+    "order of systems is no evidence without people beside it"
 )
 PACKAGES = ("qrelkit", "polars", "numpy", "scipy")
 

@@ -31,7 +31,8 @@ PAIR = ["query_id", "doc_id"]
 @dataclass(frozen=True, kw_only=True)
 class Judged:
     """The outcome of `judge`: one row per pair of the pool in `frame` (query_id, doc_id, grade, outcome, sample, new, and
-    `expected` where the judge gives probabilities), how the driver fared, and how many judgments of older versions the store holds for these pairs (`stale`)."""
+    `expected` where the judge gives probabilities), how the driver fared, and how many judgments of older versions the
+    store holds for these pairs (`stale`)."""
 
     judge: Judge
     frame: pl.DataFrame
