@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 import pytest
+
 from cli.calling import call, feed
 from verbs.tiny import JUDGED, RUNS, TRUTH, write_run
 
@@ -143,7 +144,8 @@ def test_weights_are_numbers_whatever_the_table(files: Path, capsys: Capture, na
 
 def test_agree_has_every_key_that_scripts_read(files: Path, capsys: Capture) -> None:
     found = call(capsys, "agree", "model.qrels", "people.qrels", "--json").json
-    statistics = "exact kappa kappa_linear kappa_quadratic alpha_ordinal alpha_nominal mae bias hard either majority".split()
+    kappas = ["kappa", "kappa_linear", "kappa_quadratic", "alpha_ordinal", "alpha_nominal"]
+    statistics = ["exact", *kappas, "mae", "bias", "hard", "either", "majority"]
     assert {"n", "cuts", "confusion", *statistics} <= set(found)
     for name in statistics:
         assert set(found[name]) - {"reason"} == STATISTIC, name
@@ -254,7 +256,8 @@ def test_retrieve_writes_a_run_of_a_folder(files: Path, capsys: Capture, layout:
     if layout == "simple":
         (folder / "topics.tsv").write_text("1\tred dress\n2\tboots\n", encoding="utf-8")
     else:
-        (folder / "queries.jsonl").write_text('{"_id": "1", "text": "red dress"}\n{"_id": "2", "text": "boots"}\n', encoding="utf-8")
+        queries = '{"_id": "1", "text": "red dress"}\n{"_id": "2", "text": "boots"}\n'
+        (folder / "queries.jsonl").write_text(queries, encoding="utf-8")
     found = call(capsys, "retrieve", "bm25", folder, "--depth", 2, "-o", "out.trec", "--json")
     assert found.json == {"tag": "bm25", "queries": 2, "documents": 3, "output": "out.trec"}
     ranked = [line.split() for line in (files / "out.trec").read_text(encoding="utf-8").splitlines()]

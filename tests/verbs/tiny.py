@@ -34,7 +34,11 @@ TRUTH = {
     "q2": {"p04": 2, "p05": 1, "p06": 0},
     "q3": {"p07": 2, "p09": 2, "p08": 1},
 }  # every other pair is 0
-JUDGED = (("q1", "p01", 2), ("q1", "p03", 1), ("q1", "p09", 0), ("q2", "p04", 2), ("q2", "p06", 0), ("q3", "p07", 2), ("q3", "p08", 0))
+JUDGED = (
+    *(("q1", "p01", 2), ("q1", "p03", 1), ("q1", "p09", 0)),
+    *(("q2", "p04", 2), ("q2", "p06", 0)),
+    *(("q3", "p07", 2), ("q3", "p08", 0)),
+)
 PAIRS = 15  # of the pool at depth 4: q1 5, q2 5, q3 5
 LABELS = ("irrelevant", "acceptable_substitute", "highly_relevant")
 
@@ -62,7 +66,9 @@ def write_tiny(folder: Path, **config: Any) -> Path:
         (shop / "images" / f"{doc_id}.png").write_bytes(drawn(colour, number))
         rows.append({"id": doc_id, "title": title, "text": f"{title}, number {doc_id}.", "image": f"images/{doc_id}.png"})
     write_lines(shop / "corpus.jsonl", rows)
-    write_lines(shop / "queries.jsonl", [{"id": q, "text": t, "language": l, "traffic": w} for q, (t, l, w) in QUERIES.items()])
+    write_lines(
+        shop / "queries.jsonl", [{"id": q, "text": t, "language": lang, "traffic": w} for q, (t, lang, w) in QUERIES.items()]
+    )
     (shop / "qrels.txt").write_text("".join(f"{q} 0 {d} {g}\n" for q, d, g in JUDGED), encoding="utf-8")
     for tag, ranked in RUNS.items():
         write_run(folder / "runs" / f"{tag}.trec", tag, ranked)

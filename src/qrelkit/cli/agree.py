@@ -22,7 +22,7 @@ def agree(
 
     Without files: the project's judge beside its human judgments, examples left out.
     """
-    from qrelkit.cli.output import in_a_pipe, put, put_json, put_statistics
+    from qrelkit.cli.output import in_a_pipe, put, put_json, put_statistics, warn
     from qrelkit.core.errors import InputError
     from qrelkit.core.guideline import Scale
     from qrelkit.formats.files import column_of, read_any_qrels
@@ -49,6 +49,7 @@ def agree(
         put_json(found.json())
         return
     if in_a_pipe():
+        warn(found.warnings)
         put_statistics(found.json())
     else:
         put(found.text())

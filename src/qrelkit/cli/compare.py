@@ -22,7 +22,7 @@ def compare(
 
     Without --runs and --qrels: the project's systems under its human judgments, or its judge's where there are none.
     """
-    from qrelkit.cli.output import in_a_pipe, put_json, put_statistics, put_text
+    from qrelkit.cli.output import in_a_pipe, put_json, put_statistics, put_text, warn
     from qrelkit.core.errors import InputError
     from qrelkit.formats.files import distinct_runs, named_qrels
     from qrelkit.project.line import line_of
@@ -41,9 +41,13 @@ def compare(
     elif not (qrels and runs and measure):
         raise InputError("compare needs a measure, --runs and --qrels; in a project it needs none of them")
     found = contrast(measure, systems, named, tops=ks, leave_out_empty=leave_out_empty, seed=seed)
+    form = form or ("tsv" if in_a_pipe() else "text")
     if as_json or form == "json":
         put_json(found.json())
-    elif not form and in_a_pipe() and len(named) == 2:
+        return
+    if form != "text":
+        warn(found.warnings)
+    if form == "tsv" and len(named) == 2:
         put_statistics(found.json())
     else:
-        put_text(found, form or ("tsv" if in_a_pipe() else "text"))
+        put_text(found, form)

@@ -32,7 +32,7 @@ def describe(
             return
         with progress("describe", todo) as show:
             dials = {"at_once": config.at_once, "budget_usd": config.budget_usd, "progress": show, "doc_ids": doc_ids}
-            models = opened.models(describer.name)
+            models = opened.models(config.describe.model if config.describe else describer.name)
             done = write(opened.collection, describer, store=opened.store, models=models, **dials)  # type: ignore[arg-type]
     say(f"{len(done.texts):,} described, {done.missing:,} could not be, {money(done.tally.cost_usd, done.tally.unpriced)}")
     if as_json:

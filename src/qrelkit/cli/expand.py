@@ -24,7 +24,7 @@ def expand(
 
     Without files: the project's human judgments, the holes of its pool filled by its judge.
     """
-    from qrelkit.cli.output import in_a_pipe, put, put_json, put_table
+    from qrelkit.cli.output import in_a_pipe, put, put_json, put_table, warn
     from qrelkit.core.errors import InputError
     from qrelkit.formats.files import distinct_runs, read_any_qrels
     from qrelkit.project.line import line_of
@@ -49,6 +49,7 @@ def expand(
     if as_json:
         put_json(found.json())
     elif in_a_pipe():
+        warn(found.warnings)
         put_table(found.per_query.columns, found.per_query.rows())
     else:
         put(found.text())

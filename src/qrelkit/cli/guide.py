@@ -30,7 +30,7 @@ def guide(
         say(f"{len(queries):,} queries, {len(queries) - todo:,} have a guideline, {todo:,} to ask of {writer.name}")
         if dry_run:
             return
-        models = opened.models(writer.name)
+        models = opened.models(opened.config.guide.model if opened.config.guide else writer.name)
         with progress("guide", todo) as show:
             dials = {"at_once": opened.config.at_once, "budget_usd": opened.config.budget_usd, "progress": show}
             done = write(queries, writer, store=opened.store, models=models, folder=folder, **dials)  # type: ignore[arg-type]

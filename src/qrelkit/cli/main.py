@@ -33,10 +33,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         build()(args=spread(list(sys.argv[1:] if argv is None else argv)), prog_name="qrelkit")
     except QrelkitError as error:
-        print(f"qrelkit: {error}", file=sys.stderr)
+        print("qrelkit:", *str(error).split(), file=sys.stderr)  # on one line, whatever a library put into it
         sys.exit(5 if isinstance(error, OutOfBudget) else 1)
-    except BrokenPipeError:
-        sys.exit(0)  # the reader of our output has gone (head): that is no failure
 
 
 def build() -> typer.Typer:

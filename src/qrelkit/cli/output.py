@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,15 +18,14 @@ def put_json(value: Any) -> None:
     import orjson
 
     text = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode()
-    sys.stdout.write(text + "\n")
+    _write(text)
 
 
 def put_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, to_stderr: bool = False) -> None:
     """Rows on stdout (or among the words on stderr): aligned for a terminal, TSV in a pipe."""
     out = sys.stderr if to_stderr else sys.stdout
     if not out.isatty() and not to_stderr:
-        lines = ["\t".join(columns), *("\t".join(map(_plain, row)) for row in rows)]
-        out.write("\n".join(lines) + "\n")
+        _write("\n".join(["\t".join(columns), *("\t".join(map(_plain, row)) for row in rows)]))
         return
     from rich import box
     from rich.console import Console
@@ -42,7 +42,17 @@ def put_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, to_stder
 
 def put(text: str) -> None:
     """Text that is the command's data."""
-    sys.stdout.write(text.rstrip("\n") + "\n")
+    _write(text.rstrip("\n"))
+
+
+def _write(text: str) -> None:
+    """A line or more on stdout. A reader that has gone (head) is no failure."""
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered goes nowhere
+        raise SystemExit(0) from None
 
 
 class Rendered(Protocol):
@@ -81,6 +91,12 @@ def say(text: str) -> None:
     """Words for people, on stderr."""
     sys.stderr.write(text.rstrip("\n") + "\n")
     sys.stderr.flush()
+
+
+def warn(warnings: Sequence[str]) -> None:
+    """What a reader of the data must know, where the data do not say it themselves."""
+    for warning in warnings:
+        say(f"warning: {warning}")
 
 
 def _tabbed(text: str) -> str:

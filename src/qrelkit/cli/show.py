@@ -63,6 +63,7 @@ def judgment(query_id: str, doc_id: str, project: str = PROJECT, change: list[st
     from qrelkit.cli.output import put_json, put_table
 
     with open_project(project, change) as opened:
+        opened.collection.query(query_id), opened.collection.document(doc_id)  # an id that nobody knows has no judgments
         rows = opened.store.judgments().filter((pl.col("query_id") == query_id) & (pl.col("doc_id") == doc_id))
     rows = rows.select("assessor", "grade", "outcome", "reason", "guideline", "request", "sample")
     if as_json:

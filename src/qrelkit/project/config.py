@@ -113,7 +113,11 @@ def read_config(path: Path) -> Config:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; `qrelkit init` writes one") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as YAML: {error}") from None
+        mark = getattr(error, "problem_mark", None)
+        where, what = (f"{path}:{mark.line + 1}", getattr(error, "problem", error)) if mark else (str(path), error)
+        raise InputError(f"{where}: cannot be read as YAML: {what}") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     if not isinstance(value, dict):
         raise InputError(f"{path}: must be a mapping of keys, such as `collection: my-folder`")
     return checked(value, str(path))
