@@ -93,7 +93,7 @@ def the_judge() -> Pointwise:
         f"q{i}": QueryGuideline(query_id=f"q{i}", query=f"navy dress {i}", requirements=needs, notes=notes)
         for i in range(QUERIES)
     }
-    return Pointwise("openai:bench", Guideline(scale=scale, queries=own), read_prompt("pointwise@1"), route="text")
+    return Pointwise("openai:bench", Guideline(scale=scale, queries=own), read_prompt("pointwise@1"))
 
 
 def the_pairs(count: int) -> Iterator[Pair]:

@@ -99,16 +99,16 @@ def test_repeated_samples_become_probabilities_and_the_lower_grade_wins_a_tie() 
 
 def test_the_image_itself_is_shown_on_its_route_only() -> None:
     for route, shown in (("text", False), ("shown", True)):
-        ((asked,),), _ = talk(judge(route=route).flow([pair(SHOWN)]), ["1"])
+        ((asked,),), _ = talk(judge(look=Look(route=route)).flow([pair(SHOWN)]), ["1"])
         assert any(isinstance(p, Picture) for m in asked.messages for p in m.parts) is shown
         assert ("from the front" in words(asked)) is shown
 
 
 def test_a_missing_description_is_a_failure_and_never_a_silent_downgrade() -> None:
-    described = judge(route="described", descriptions={PICTURE.digest: "a red dress with dots"})
+    described = judge(look=Look(route="described"), descriptions={PICTURE.digest: "a red dress with dots"})
     ((asked,),), _ = talk(described.flow([pair(SHOWN)]), ["1"])
     assert "Visual description of image 1: a red dress with dots" in words(asked)
-    flow = judge(route="described").flow([pair(SHOWN)])
+    flow = judge(look=Look(route="described")).flow([pair(SHOWN)])
     with pytest.raises(StopIteration) as end:
         next(flow)
     (judgment,) = end.value.value
@@ -119,13 +119,17 @@ def test_a_missing_description_is_a_failure_and_never_a_silent_downgrade() -> No
 def test_keys_change_with_what_changes_a_verdict_and_with_nothing_else() -> None:
     base = judge()
     assert base.key == judge().key
-    assert len({base.key, judge(route="shown").key, judge(samples=2).key, judge(look=Look(fields=("brand",))).key}) == 4
+    assert (
+        len({base.key, judge(look=Look(route="shown")).key, judge(samples=2).key, judge(look=Look(fields=("brand",))).key}) == 4
+    )
     bare = judge(guideline=Guideline(scale=SCALES["product-3"], instructions="Be strict."))
     assert base.query_key("q1", "fq") != bare.query_key("q1", "fq")  # the guideline's version is in it
     example = Example(query=QUERY, document=RED, grade=2)
     assert judge(examples={"q1": [example]}).query_key("q1", "fq") != base.query_key("q1", "fq")
-    described = judge(route="described", descriptions={"i": "a"})
-    assert described.doc_key("d", "f", ["i"]) != judge(route="described", descriptions={"i": "b"}).doc_key("d", "f", ["i"])
+    described = judge(look=Look(route="described"), descriptions={"i": "a"})
+    assert described.doc_key("d", "f", ["i"]) != judge(look=Look(route="described"), descriptions={"i": "b"}).doc_key(
+        "d", "f", ["i"]
+    )
     assert base.doc_key("d", "f", ["i"]) == "f"
 
 
@@ -143,7 +147,7 @@ def test_a_long_document_is_cut_and_says_so() -> None:
 
 def test_an_unknown_route_lists_the_known_ones() -> None:
     with pytest.raises(UnknownName, match="described"):
-        judge(route="describe")
+        judge(look=Look(route="describe"))
 
 
 def test_the_binary_prompt_asks_for_no_reasoning() -> None:

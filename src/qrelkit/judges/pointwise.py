@@ -36,8 +36,8 @@ class Example:
 class Pointwise:
     """Implements the `Judge` door with a language model.
 
-    `route`: the document's text only, with the descriptions of its images (`descriptions`: image digest → text), or with
-    the images shown. `examples(query_id)` gives the examples for a query, most similar last. `samples` > 1 asks each pair
+    `look` says what of a document it is given: its text only, with the `descriptions` of its images (image digest → text), or
+    with the images themselves. `examples` has the examples for each query, most similar last. `samples` > 1 asks each pair
     several times and keeps the share of each grade as its probability; the grade is the most frequent, the lower one on a tie.
     """
 
@@ -47,21 +47,16 @@ class Pointwise:
         guideline: Guideline,
         prompt: Prompt,
         *,
-        route: str = "text",
+        look: Look | None = None,
         sampling: Settings = Settings(),
-        shrink: Shrink = Shrink(),
         samples: int = 1,
         examples: Mapping[str, Sequence[Example]] | None = None,
         descriptions: Mapping[str, str] | None = None,
-        look: Look | None = None,
         name: str = "",
     ) -> None:
-        if route not in ROUTES:
-            raise UnknownName("route", route, ROUTES)
         self.model, self.guideline, self.prompt = model, guideline, prompt
-        self.route, self.sampling, self.shrink, self.samples = route, sampling, shrink, samples
+        self.look, self.sampling, self.samples = look or Look(), sampling, samples
         self.examples, self.descriptions = dict(examples or {}), dict(descriptions or {})
-        self.look = look or Look()
         self.name = name or model
         self._query_parts: dict[str, tuple[Part, ...]] = {}
         self._versions: dict[str, str] = {}
@@ -70,7 +65,7 @@ class Pointwise:
     @cached_property
     def settings(self) -> Mapping[str, Any]:
         """Everything that changes a verdict, other than the pair itself and its query's guideline."""
-        shown = {"shrink": self.shrink.key} if self.route == "shown" else {}
+        shown = {"shrink": self.look.shrink.key} if self.look.route == "shown" else {}
         return shown | {
             "kind": "pointwise",
             "model": self.model,
@@ -78,7 +73,7 @@ class Pointwise:
             "prompt_digest": self.prompt.digest,
             "scale": self.guideline.scale.json(),
             "instructions": self.guideline.instructions,
-            "route": self.route,
+            "route": self.look.route,
             "sampling": self.sampling.json(),
             "samples": self.samples,
             "fields": list(self.look.fields),
@@ -96,7 +91,7 @@ class Pointwise:
 
     def doc_key(self, doc_id: str, fingerprint: str, images: Sequence[str]) -> str:
         """What of the document's side decides it: the document with its images (digests), the descriptions used."""
-        if self.route != "described" or not images:
+        if self.look.route != "described" or not images:
             return fingerprint
         return digest_of([fingerprint, [self.descriptions.get(image) for image in images]])
 
@@ -189,17 +184,17 @@ class Pointwise:
 
     def _document_block(self, document: Document) -> str:
         seen, cut = self.look.at(document)
-        described = [self.descriptions[i.digest] for i in document.images] if self.route == "described" else []
-        captions = [i.caption for i in document.images] if self.route == "shown" else []
+        described = [self.descriptions[i.digest] for i in document.images] if self.look.route == "described" else []
+        captions = [i.caption for i in document.images] if self.look.route == "shown" else []
         fields = {name: document.columns[name] for name in self.look.fields if document.columns.get(name) not in (None, "")}
         return self.prompt.render("document", document=seen, fields=fields, descriptions=described, captions=captions, cut=cut)
 
     def _pictures(self, images: Sequence[Image]) -> tuple[Part, ...]:
-        return tuple(picture(image, self.shrink) for image in images) if self.route == "shown" else ()
+        return tuple(picture(image, self.look.shrink) for image in images) if self.look.route == "shown" else ()
 
     def _cannot_be_shown(self, document: Document) -> str:
         """Why a document cannot be judged on this route; never a silent downgrade to its text."""
-        if self.route == "described":
+        if self.look.route == "described":
             for image in document.images:
                 if image.digest not in self.descriptions:
                     return f"image {image.name or image.digest[:12]} has no description; run `describe` first"
@@ -279,10 +274,16 @@ def shares(verdicts: Sequence[Verdict], scale: Scale) -> tuple[float, ...]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Look:
-    """How much of a document an assessor sees: further columns by name, and at most so many characters of text."""
+    """What of a document an assessor is given: the route its images take, further columns by name, and how much text."""
 
+    route: str = "text"
     fields: tuple[str, ...] = ()
     max_document_chars: int = 40_000
+    shrink: Shrink = Shrink()
+
+    def __post_init__(self) -> None:
+        if self.route not in ROUTES:
+            raise UnknownName("route", self.route, ROUTES)
 
     def at(self, document: Document) -> tuple[Document, int]:
         """The document as seen, and after how many characters it was cut (0: not at all)."""

@@ -13,7 +13,7 @@ from functools import cached_property
 from glob import glob
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
@@ -25,7 +25,10 @@ from qrelkit.core.pool import Pool
 from qrelkit.core.qrels import Qrels
 from qrelkit.core.run import Run
 from qrelkit.core.wire import Settings, Shrink
-from qrelkit.project.config import NAME, Config, SamplingConfig, StageConfig, read_config
+from qrelkit.project.config import NAME, Config, JudgeConfig, SamplingConfig, StageConfig, read_config
+
+if TYPE_CHECKING:
+    from qrelkit.judges.pointwise import Look
 
 BUILT_IN = ("lexical", "palette")  # need no model
 RECORDED = ("scripted", "replay")  # models that are a file: scripted:answers.yaml
@@ -224,7 +227,7 @@ class Project:
         return draw_examples(next(iter(human.values())), self.collection, query_ids, draw)
 
     def _pointwise(self, pool: Pool, descriptions: Mapping[str, str]) -> Judge:
-        from qrelkit.judges.pointwise import Look, Pointwise
+        from qrelkit.judges.pointwise import Pointwise
         from qrelkit.judges.prompt import read_prompt
 
         stage = self.config.judge
@@ -233,13 +236,11 @@ class Project:
             self.model(stage.model).name,
             self.guideline(),
             read_prompt(self._prompt(stage, "pointwise"), "judge"),
-            route=stage.route,
             sampling=_settings(stage.sampling),
-            shrink=Shrink(max_side_px=stage.max_side_px),
             samples=stage.samples,
             examples=self.examples(query_ids),
             descriptions=descriptions,
-            look=Look(fields=tuple(stage.fields), max_document_chars=stage.max_document_chars),
+            look=_look(stage),
             name=stage.name,
         )
 
@@ -281,6 +282,13 @@ def described_documents(collection: Collection, descriptions: Mapping[str, str])
     rows = collection.images().select("doc_id", "digest", "position").join(texts, on="digest").sort("doc_id", "position")
     joined = rows.group_by("doc_id", maintain_order=True).agg(pl.col("text").str.join(" "))
     return dict(joined.iter_rows())
+
+
+def _look(stage: JudgeConfig) -> Look:
+    from qrelkit.judges.pointwise import Look
+
+    shrink = Shrink(max_side_px=stage.max_side_px)
+    return Look(route=stage.route, fields=tuple(stage.fields), max_document_chars=stage.max_document_chars, shrink=shrink)
 
 
 def _settings(sampling: SamplingConfig) -> Settings:
