@@ -7,12 +7,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from cli.calling import call
-from servers.chat import ChatServer
-from verbs.tiny import images_of, served, texts_of, verdict, write_config, write_tiny
 
 import qrelkit as qk
+from cli.calling import call
 from qrelkit.stores.memory import MemoryStore
+from servers.chat import ChatServer
+from verbs.tiny import images_of, served, texts_of, verdict, write_config, write_tiny
 
 Capture = pytest.CaptureFixture[str]
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli.calling import call
-from servers.chat import ChatServer, failing
-from verbs.tiny import JUDGED, PAIRS, TRUTH, images_of, pair_of, served, texts_of, verdict, write_config, write_tiny
 
 import qrelkit as qk
+from cli.calling import call
 from qrelkit.stores.memory import MemoryStore
+from servers.chat import ChatServer, failing
+from verbs.tiny import JUDGED, PAIRS, TRUTH, images_of, pair_of, served, texts_of, verdict, write_config, write_tiny
 
 Capture = pytest.CaptureFixture[str]
 
@@ -103,8 +103,8 @@ def test_pairs_of_one_query_are_asked_together_and_share_their_beginning(shop: P
     call(capsys, "judge")
     assert [q for q, _ in map(pair_of, server.bodies)] == ["q1"] * 5 + ["q2"] * 5 + ["q3"] * 5
     assert len({json.dumps(body["messages"][0]) for body in server.bodies}) == 1
-    first_parts = Counter(body["messages"][1]["content"][0]["text"] for body in server.bodies)
-    assert sorted(first_parts.values()) == [5, 5, 5]
+    shared = Counter(texts_of(body).partition("<document>")[0] for body in server.bodies)
+    assert list(shared.values()) == [5, 5, 5]
 
 
 def test_what_the_document_says_of_itself_is_fenced(shop: Path, server: ChatServer, capsys: Capture) -> None:

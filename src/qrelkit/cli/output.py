@@ -37,7 +37,7 @@ def put_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, to_stder
         table.add_column(name, justify="right" if numbers else "left")
     for row in rows:
         table.add_row(*map(_readable, row))
-    Console(file=out).print(table)
+    Console(file=out, width=None if out.isatty() else 120).print(table)
 
 
 def put(text: str) -> None:
@@ -155,12 +155,13 @@ def progress(what: str, total: int, quiet: bool = False) -> Iterator[Callable[[T
 
 def _lines(what: str, total: int) -> Callable[[Tally], None]:
     started = said = time.monotonic()
+    shown = 0
 
     def show(tally: Tally) -> None:
-        nonlocal said
+        nonlocal said, shown
         now = time.monotonic()
-        if now - said >= 10 or tally.done == total:
-            said = now
+        if tally.done > shown and (now - said >= 10 or tally.done == total):
+            said, shown = now, tally.done
             rate = tally.done / max(now - started, 1e-6)
             say(f"{what}: {tally.done:,} of {total:,} · {rate:,.0f}/s · {money(tally.cost_usd, tally.unpriced)}")
 

@@ -52,7 +52,9 @@ def _usd(stage: Stage) -> str:
     if stage.usd is None:
         return "price unknown"
     low, high = stage.usd
-    return "$0" if high == 0 else f"${low:,.2f}–{high:,.2f}"
+    if high == 0:
+        return "$0"
+    return "under $0.01" if high < 0.01 else f"${low:,.2f}–{high:,.2f}"
 
 
 def _time(stage: Stage) -> str:

@@ -45,6 +45,9 @@ def run(
             stages = plan(line, latency_s)
             show_plan([stage for stage in stages if stage.todo and stage.usd != (0.0, 0.0)])
         done = do(line, progress)
+        if not done.views:
+            say("stopped before anything was judged; the same command goes on from here")
+            raise typer.Exit(ending(done.stopped, 1))
         report = report_of(done, opened)
         page, beside = write_report(report, Path(opened.at(opened.config.report)))
     if as_json:

@@ -41,7 +41,12 @@ class Reviewed:
 def write_sheet(
     path: Path, pairs: pl.DataFrame, collection: Collection, scale: Scale, *, seed: int = 0, n: int | None = None
 ) -> int:
-    """Writes the pairs (query_id, doc_id) as CSV in seeded order, images beside it; returns the number of rows."""
+    """Writes the pairs (query_id, doc_id) as CSV in seeded order, images beside it; returns the number of rows.
+
+    Raises InputError where the file is there already: somebody may have typed grades into it.
+    """
+    if path.exists():
+        raise InputError(f"{path} exists already, perhaps with grades in it; read it with --from, or take another name")
     rows = pairs.select(PAIR).sort(PAIR).sample(fraction=1.0, shuffle=True, seed=seed)
     rows = rows.head(n if n is not None else rows.height)
     folder = path.with_name(path.stem + "_images")

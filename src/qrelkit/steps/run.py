@@ -119,6 +119,8 @@ def analysed(done: Done) -> Done:
         return done
     model = done.judged.qrels()
     if not model.graded.height:
+        if done.stopped:
+            return done
         raise InputError(f"{model.name} gave no grade at all; the first reasons: {_reasons(done)}")
     people = list(line.human.values())
     if people:

@@ -1,0 +1,138 @@
+"""A process that ends in the middle: what was paid for is there, once, and the next one goes on."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from faults.many import expected, judged, judging, pair_of, point, verdict, wait_for, write_many
+from qrelkit.stores.sql import SqlStore
+from servers.chat import ChatServer
+
+AT_ONCE = 8
+PAIRS = 200
+
+
+def stored(folder: Path) -> int:
+    """Replies on disk, read beside the process that writes them."""
+    file = folder / ".qrelkit" / "store.db"
+    if not file.exists():
+        return 0
+    import sqlite3
+
+    connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
+    try:
+        return int(connection.execute("select count(*) from replies").fetchone()[0])
+    except sqlite3.OperationalError:  # not made yet
+        return 0
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("after", [30, 150])
+def test_kill_minus_nine(tmp_path: Path, after: int) -> None:
+    write_many(tmp_path)
+    with ChatServer(answer=verdict, delay_s=0.02) as server:
+        point(tmp_path, server.url, AT_ONCE)
+        with judging(tmp_path) as process:
+            wait_for(lambda: stored(tmp_path) >= after)
+            process.kill()
+            process.wait(30)
+        asked = len(server.bodies)
+        kept = stored(tmp_path)
+        assert after <= kept < PAIRS
+        assert asked - kept <= AT_ONCE  # only what was on its way is lost
+        with judging(tmp_path) as process:
+            _, words = process.communicate(timeout=60)
+        assert process.returncode == 0, words
+        assert len(server.bodies) == asked + PAIRS - kept  # every stored reply was read from the ledger
+        twice = [pair for pair, count in Counter(map(pair_of, server.bodies)).items() if count > 1]
+        assert len(twice) <= AT_ONCE
+    assert judged(tmp_path) == expected()
+    assert stored(tmp_path) == PAIRS
+
+
+def test_killed_again_and_again(tmp_path: Path) -> None:
+    write_many(tmp_path)
+    with ChatServer(answer=verdict, delay_s=0.01) as server:
+        point(tmp_path, server.url, AT_ONCE)
+        for target in (40, 80, 120):
+            with judging(tmp_path) as process:
+                wait_for(lambda target=target: stored(tmp_path) >= target)  # type: ignore[misc]
+                process.kill()
+                process.wait(30)
+        with judging(tmp_path) as process:
+            process.communicate(timeout=60)
+        assert process.returncode == 0
+        assert len(server.bodies) <= PAIRS + 3 * AT_ONCE
+    assert judged(tmp_path) == expected()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise there")
+def test_ctrl_c_waits_for_what_is_on_its_way_and_loses_nothing(tmp_path: Path) -> None:
+    write_many(tmp_path)
+    with ChatServer(answer=verdict, delay_s=0.05) as server:
+        point(tmp_path, server.url, AT_ONCE)
+        with judging(tmp_path) as process:
+            wait_for(lambda: stored(tmp_path) >= 40)
+            process.send_signal(signal.SIGINT)
+            out, words = process.communicate(timeout=30)
+        assert process.returncode == 130, words
+        assert "Traceback" not in words
+        asked = len(server.bodies)
+        assert asked == stored(tmp_path) < PAIRS
+        assert f"graded\t{asked}" in out  # nothing is left for the next run to read from the ledger
+        with judging(tmp_path) as process:
+            _, words = process.communicate(timeout=60)
+        assert process.returncode == 0, words
+        assert len(server.bodies) == PAIRS
+    assert judged(tmp_path) == expected()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise there")
+def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
+    write_many(tmp_path)
+    with ChatServer(answer=verdict, delay_s=20) as server:
+        point(tmp_path, server.url, AT_ONCE)
+        with judging(tmp_path) as process:
+            wait_for(lambda: len(server.bodies) == AT_ONCE)
+            process.send_signal(signal.SIGINT)
+            with pytest.raises(Exception, match="timed out"):
+                process.wait(0.3)
+            process.send_signal(signal.SIGINT)
+            _, words = process.communicate(timeout=10)
+        assert process.returncode == 130, words
+        assert "Traceback" not in words
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise there")
+def test_ctrl_c_during_a_wait_for_the_endpoint(tmp_path: Path) -> None:
+    from servers.chat import rate_limited
+
+    write_many(tmp_path)
+    with ChatServer(answer=verdict) as server:
+        server.next(*[rate_limited("30")] * AT_ONCE)
+        point(tmp_path, server.url, AT_ONCE)
+        with judging(tmp_path) as process:
+            wait_for(lambda: len(server.bodies) == AT_ONCE)
+            process.send_signal(signal.SIGINT)
+            _, words = process.communicate(timeout=10)
+        assert process.returncode == 130, words
+
+
+def test_two_processes_at_once_end_in_one_table(tmp_path: Path) -> None:
+    write_many(tmp_path)
+    with ChatServer(answer=verdict, delay_s=0.01) as server:
+        point(tmp_path, server.url, AT_ONCE)
+        with judging(tmp_path) as first, judging(tmp_path) as second:
+            for process in (first, second):
+                _, words = process.communicate(timeout=60)
+                assert process.returncode == 0, words
+    with SqlStore(tmp_path / ".qrelkit" / "store.db") as store:
+        (judge,) = store.judges()["judge_key"]
+        known = {(q, d): g for q, d, g in store.known(judge).select("query_id", "doc_id", "grade").rows()}
+    assert known == expected()
