@@ -3,60 +3,18 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from docs.blocks import PAGES, ROOT, Block, blocks, page_that_saves, setup_of
+
+from docs.blocks import PAGES, ROOT, Block, blocks
+from docs.library import Library
 from docs.refresh_help import help_of
-from docs.session import Session
 
 DOCS = ROOT / "docs"
-VERBS = sorted(page.stem for page in (DOCS / "verbs").glob("*.md"))
-
-
-class Library:
-    """Every page is read once, whoever needs it; what its reader's folder was at a `saved` comment is kept."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.read: dict[Path, BaseException | None] = {}
-
-    def saved(self, name: str) -> Path:
-        self.reader(page_that_saves(name))
-        return self.folder / "saved" / name
-
-    def reader(self, page: Path) -> BaseException | None:
-        if page not in self.read:
-            here = self.folder / "pages" / "_".join(page.relative_to(ROOT).with_suffix("").parts)
-            if setup := setup_of(page):
-                shutil.copytree(self.saved(setup), here)
-            else:
-                here.mkdir(parents=True)
-            self.read[page] = _end_of(page, here, self._save)
-        return self.read[page]
-
-    def _save(self, name: str, folder: Path) -> None:
-        source = folder / name if name.endswith("/") else folder
-        shutil.copytree(source, self.folder / "saved" / name.rstrip("/"))
-
-
-def _end_of(page: Path, folder: Path, save: Callable[[str, Path], None]) -> BaseException | None:
-    with Session(folder, save) as session:
-        try:
-            for block in blocks(page):
-                session.run(block)
-        except (Exception, SystemExit) as error:
-            return error
-    return None
-
-
-@pytest.fixture(scope="session")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
-    return Library(tmp_path_factory.mktemp("docs"))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -73,7 +31,8 @@ def every_block() -> Iterator[Block]:
 
 def test_only_what_installs_things_is_not_run_and_that_is_little() -> None:
     skipped = [block for block in every_block() if "not run" in block.said]
-    assert [b.where for b in skipped if not b.said["not run"].startswith("installs")] == []
+    reasons = {b.said["not run"] for b in skipped}
+    assert reasons <= {"installs the package", "writes into the checkout"}
     assert len(skipped) <= 6
 
 
@@ -160,7 +119,7 @@ def test_no_link_is_broken() -> None:
 def rows(page: str) -> list[list[str]]:
     """The cells of all tables of a page; headers and rules included."""
     text = (DOCS / "reference" / page).read_text(encoding="utf-8")
-    return [[cell.strip() for cell in line.strip("| \n").split(" | ")] for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
 
 
 def keys_of(model: Any, before: str = "") -> Iterator[tuple[str, Any]]:
@@ -182,7 +141,7 @@ def keys_of(model: Any, before: str = "") -> Iterator[tuple[str, Any]]:
 def test_every_key_of_the_configuration_is_on_its_page_with_its_default() -> None:
     from qrelkit.project.config import Config
 
-    told = {row[0].strip("`"): row[1].strip("`") for row in rows("configuration.md") if row[0].startswith("`")}
+    told = {row[0].strip("`"): row[1].strip("`") for row in rows("configuration.md") if re.match("`[a-z]", row[0])}
     real = dict(keys_of(Config))
     assert set(told) == set(real)
     wrong = {key: (told[key], real[key]) for key in real if told[key] != "needed" and yaml.safe_load(told[key]) != real[key]}

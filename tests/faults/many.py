@@ -66,10 +66,10 @@ def judged(folder: Path) -> dict[tuple[str, str], int]:
 
 
 @contextlib.contextmanager
-def judging(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """`qrelkit judge` in a process of its own, in the middle of its work when the block begins is up to the caller."""
+def judging(folder: Path, *argv: str) -> Iterator[subprocess.Popen[str]]:
+    """`qrelkit judge`, or another command, in a process of its own; it does not outlive the block."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "qrelkit", "judge"],
+        [sys.executable, "-m", "qrelkit", *(argv or ("judge",))],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -33,10 +33,10 @@ def stored(folder: Path) -> int:
         connection.close()
 
 
-@pytest.mark.parametrize("after", [30, 150])
+@pytest.mark.parametrize("after", [30, 110])
 def test_kill_minus_nine(tmp_path: Path, after: int) -> None:
     write_many(tmp_path)
-    with ChatServer(answer=verdict, delay_s=0.02) as server:
+    with ChatServer(answer=verdict, delay_s=0.03) as server:
         point(tmp_path, server.url, AT_ONCE)
         with judging(tmp_path) as process:
             wait_for(lambda: stored(tmp_path) >= after)
@@ -60,7 +60,7 @@ def test_killed_again_and_again(tmp_path: Path) -> None:
     write_many(tmp_path)
     with ChatServer(answer=verdict, delay_s=0.01) as server:
         point(tmp_path, server.url, AT_ONCE)
-        for target in (40, 80, 120):
+        for target in (50, 100):
             with judging(tmp_path) as process:
                 wait_for(lambda target=target: stored(tmp_path) >= target)  # type: ignore[misc]
                 process.kill()
@@ -68,20 +68,21 @@ def test_killed_again_and_again(tmp_path: Path) -> None:
         with judging(tmp_path) as process:
             process.communicate(timeout=60)
         assert process.returncode == 0
-        assert len(server.bodies) <= PAIRS + 3 * AT_ONCE
+        assert len(server.bodies) <= PAIRS + 2 * AT_ONCE
     assert judged(tmp_path) == expected()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise there")
 def test_ctrl_c_waits_for_what_is_on_its_way_and_loses_nothing(tmp_path: Path) -> None:
     write_many(tmp_path)
-    with ChatServer(answer=verdict, delay_s=0.05) as server:
+    with ChatServer(answer=verdict, delay_s=0.03) as server:
         point(tmp_path, server.url, AT_ONCE)
         with judging(tmp_path) as process:
             wait_for(lambda: stored(tmp_path) >= 40)
             process.send_signal(signal.SIGINT)
             out, words = process.communicate(timeout=30)
         assert process.returncode == 130, words
+        assert "interrupted; nothing is lost" in words
         assert "Traceback" not in words
         asked = len(server.bodies)
         assert asked == stored(tmp_path) < PAIRS
@@ -122,6 +123,20 @@ def test_ctrl_c_during_a_wait_for_the_endpoint(tmp_path: Path) -> None:
             process.send_signal(signal.SIGINT)
             _, words = process.communicate(timeout=10)
         assert process.returncode == 130, words
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise there")
+@pytest.mark.xfail(strict=True, reason="steps/plan.probe: that it was interrupted is lost, and `run` goes on with the whole pool")
+def test_ctrl_c_during_the_first_ten_calls_of_run(tmp_path: Path) -> None:
+    write_many(tmp_path, queries=2, documents=15)
+    with ChatServer(answer=verdict, delay_s=0.5) as server:
+        point(tmp_path, server.url, AT_ONCE)
+        with judging(tmp_path, "run", "--yes") as process:
+            wait_for(lambda: len(server.bodies) >= 4)
+            process.send_signal(signal.SIGINT)
+            _, words = process.communicate(timeout=30)
+        assert process.returncode == 130, words
+        assert len(server.bodies) == 10
 
 
 def test_two_processes_at_once_end_in_one_table(tmp_path: Path) -> None:

@@ -127,6 +127,19 @@ def test_a_budget_stops_it_and_the_next_run_goes_on(shop: Path, server: ChatServ
     assert len(server.bodies) == PAIRS
 
 
+def test_the_first_ten_calls_count_towards_the_budget(shop: Path, server: ChatServer, capsys: Capture) -> None:
+    server.answer = verdict
+    # a thousandth of a dollar per token out: a reply may cost $0.02 and costs about $0.014
+    config = served(server.url, sampling={"max_tokens": 20}) | {"at_once": 1}
+    write_config(shop, **config, prices={"tiny": {"input": 0, "output": 1000}}, budget_usd=0.2)
+    found = call(capsys, "run", "--yes")
+    assert found.code == 5, found.err
+    assert "stopped: the next request might exceed the budget" in found.err
+    assert 10 <= len(server.bodies) < PAIRS
+    with qk.Project.open() as project:
+        assert 0.1 < project.store.spent_usd() <= 0.2
+
+
 def test_without_a_project(shop: Path, capsys: Capture) -> None:
     (shop / "qrelkit.yaml").unlink()
     argv = "run runs/words.trec runs/sight.trec --collection shop --qrels shop/qrels.txt --yes --json"

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 PROJECT = typer.Option("qrelkit.yaml", "--project", help="The project's qrelkit.yaml, or its folder.")
 SET = typer.Option([], "--set", metavar="KEY=VALUE", help="Change a key of qrelkit.yaml for this call, e.g. judge.route=shown.")
 JSON = typer.Option(False, "--json", help="Print JSON.")
+STOPPED = {
+    "interrupted": "interrupted; nothing is lost, and the same command goes on where it stopped",
+    "budget": "stopped: the next request might exceed the budget; with more, the same command goes on where it stopped",
+}
 DRY_RUN = typer.Option(False, "--dry-run", help="Say what would be asked and what it may cost; ask nothing.")
 
 
@@ -55,5 +59,12 @@ def _put(config: dict[str, Any], keys: Sequence[str], value: Any) -> None:
 
 
 def ending(stopped: str, ungraded: int = 0) -> int:
-    """The exit code of a command that talked to models: 130 interrupted, 5 budget, 4 some pairs without a grade, 0."""
+    """The exit code of a command that talked to models: 130 interrupted, 5 budget, 4 some pairs without a grade, 0.
+
+    A stop is said too, with how to go on.
+    """
+    from qrelkit.cli.output import say
+
+    if stopped:
+        say(STOPPED[stopped])
     return {"interrupted": 130, "budget": 5}.get(stopped, 4 if ungraded else 0)

@@ -12,7 +12,7 @@ def judge(
     route: str = typer.Option(None, "--route", help="text, described (images as text) or shown (images themselves)."),
     approved: bool = typer.Option(None, "--approved", help="Use the newest approved guidelines."),
     retry: str = typer.Option("", "--retry", metavar="OUTCOME,…", help="Ask these again: refused, unparsable, out_of_range."),
-    limit: int = typer.Option(None, "--limit", help="Ask at most so many pairs now."),
+    limit: int = typer.Option(None, "--limit", min=0, help="Ask at most so many pairs now."),
     budget_usd: float = typer.Option(None, "--budget-usd", help="Stop before more than this is spent."),
     output: str = typer.Option("", "-o", "--output", metavar="OUT.qrels", help="Write TREC qrels; what has no grade beside it."),
     project: str = PROJECT,

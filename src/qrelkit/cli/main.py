@@ -35,6 +35,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     except QrelkitError as error:
         print("qrelkit:", *str(error).split(), file=sys.stderr)  # on one line, whatever a library put into it
         sys.exit(5 if isinstance(error, OutOfBudget) else 1)
+    except OSError as error:  # a folder that is not there, a full disk, no permission
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"qrelkit: {where}{error.strerror or error}", file=sys.stderr)
+        sys.exit(1)
 
 
 def build() -> typer.Typer:

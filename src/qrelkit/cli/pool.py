@@ -18,12 +18,12 @@ def pool(
 ) -> None:
     """Pool the runs: the union of their first documents, with why each is there."""
     from qrelkit.cli.output import put_json, put_table, say
+    from qrelkit.formats.files import read_any_qrels
     from qrelkit.formats.tables import write_table
-    from qrelkit.formats.trec import read_qrels
     from qrelkit.steps.pool import pool as pool_runs
 
     with open_project(project, change, runs=list(runs or []), depth=depth) as opened:
-        pooled = pool_runs(opened.runs(), opened.config.depth, holes_of=read_qrels(holes) if holes else None)
+        pooled = pool_runs(opened.runs(), opened.config.depth, holes_of=read_any_qrels(holes) if holes else None)
     say(repr(pooled))
     if output:
         write_table(pooled.frame.with_columns(tags=pooled.frame["tags"].list.join(" ")), output)

@@ -13,7 +13,7 @@ def review(
     to: str = typer.Option("", "--to", metavar="SHEET.csv", help="Write a blind sheet of pooled pairs."),
     source: str = typer.Option("", "--from", metavar="SHEET.csv", help="Read the grades of a filled sheet."),
     assessor: str = typer.Option("", "--assessor", help="Who graded the sheet (with --from)."),
-    n: int = typer.Option(0, "-n", help="How many pairs (all of the pool by default)."),
+    n: int = typer.Option(0, "-n", min=0, help="How many pairs (all of the pool by default)."),
     seed: int = typer.Option(0, "--seed", help="Seed of the order, and of the choice with -n."),
     project: str = PROJECT,
     change: list[str] = SET,

@@ -20,6 +20,7 @@ def run(
     as_json: bool = JSON,
 ) -> None:
     """Judge, agree, expand, evaluate, compare and report: shows the plan first, asks once, goes on where it stopped."""
+    from dataclasses import replace
     from pathlib import Path
 
     from qrelkit.cli.output import progress, put_json, say
@@ -40,7 +41,10 @@ def run(
         if dry_run:
             return
         confirmed(stages, yes)
+        before = opened.store.spent_usd()
         latency_s = probe(line, stages)
+        if line.budget_usd is not None:  # the probe's calls count; 0 would mean no budget
+            line = replace(line, budget_usd=max(line.budget_usd - (opened.store.spent_usd() - before), 1e-9))
         if latency_s is not None:
             stages = plan(line, latency_s)
             show_plan([stage for stage in stages if stage.todo and stage.usd != (0.0, 0.0)])

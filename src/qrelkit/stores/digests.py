@@ -43,6 +43,12 @@ class Digests:
             self._last = number
         return self._last
 
+    def written(self, digests: Sequence[bytes]) -> None:
+        """Takes in rows that this process has just committed, numbered on from the last one: they need not be read back."""
+        for digest in digests:
+            self._last += 1
+            self._recent.setdefault(digest, self._last)
+
     def find(self, digests: Sequence[bytes]) -> dict[bytes, int]:
         """The row of each digest that is there, as of the last refresh."""
         found = {d: self._recent[d] for d in digests if d in self._recent}

@@ -68,23 +68,27 @@ class Ledger:
         values = [_reply_row(request, reply, created, long_bytes) for request, reply in answered]
         fresh = _fresh_parts((request for request, _ in answered), self._seen)
         with self._database.writing():
-            self._add_parts(fresh, long_bytes)
+            new_parts = self._add_parts(fresh, long_bytes)
             last = self._replies.refresh()
             self._database.add(replies, [(last + i, *row) for i, row in enumerate(values, 1)])
+        self._parts.written(new_parts)
+        self._replies.written([row[0] for row in values])
         if len(self._seen) > SEEN_AT_MOST:
             self._seen.clear()
         self._seen.update(fresh)
         self._parts.settle()
         self._replies.settle()
 
-    def _add_parts(self, fresh: dict[str, Part | Schema], long_bytes: int) -> None:
+    def _add_parts(self, fresh: dict[str, Part | Schema], long_bytes: int) -> list[bytes]:
+        """Writes the parts that are not there yet; returns their digests."""
         if not fresh:
-            return
+            return []
         last = self._parts.refresh()
         blobs = {bytes.fromhex(d): part for d, part in fresh.items()}
         there = self._parts.find(list(blobs))
         new = [(d, kind, pack(body, long_bytes)) for d, part in blobs.items() if d not in there for kind, body in (_body(part),)]
         self._database.add(parts, [(last + i, *row) for i, row in enumerate(new, 1)])
+        return [row[0] for row in new]
 
     def replies(self, digests: Sequence[str]) -> dict[str, Reply]:
         """The stored reply of each digest that has one, marked as known."""
