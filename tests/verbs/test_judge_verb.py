@@ -98,7 +98,6 @@ def test_limit_asks_so_many_and_the_rest_later(shop: Path, server: ChatServer, c
     assert len(server.bodies) == PAIRS
 
 
-@pytest.mark.xfail(strict=True, reason="steps/judge.Judged.known: counts the pairs that were not asked as known")
 def test_what_was_not_asked_is_not_known(shop: Path, server: ChatServer, capsys: Capture) -> None:
     write_config(shop, **served(server.url))
     assert call(capsys, "judge", "--limit", 4, "--json").json["known"] == 0

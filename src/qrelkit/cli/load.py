@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import typer
 
 from qrelkit.cli.context import JSON
@@ -20,4 +22,13 @@ def load(
     if as_json:
         put_json(found)
     else:
-        put_table(("what", "value"), [(k, ", ".join(map(str, v)) if isinstance(v, list) else v) for k, v in found.items()])
+        rows = [(name, value) for name, value in found.items() if name != "qrels"]
+        rows += [(f"qrels {name}", value) for name, value in found["qrels"].items()]
+        put_table(("what", "value"), [(name, _said(value)) for name, value in rows])
+
+
+def _said(value: Any) -> Any:
+    """A value for people: no brackets of Python's around what is in it."""
+    if isinstance(value, dict):
+        return ", ".join(f"{k}: ({_said(v)})" if isinstance(v, dict) else f"{k}: {_said(v)}" for k, v in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else value

@@ -80,7 +80,7 @@ def spread(argv: list[str]) -> list[str]:
         if token.startswith("-") and token != "-":
             option, taken = (token if token in many else ""), 0
             out.append(token)
-        elif option and taken and _MEASURE.fullmatch(token) and not Path(token).exists():
+        elif option and taken and _MEASURE.fullmatch(token) and not Path(token).exists() and _is_measure(token):
             out.append(token)
         elif option:
             out += [token] if not taken else [option, token]
@@ -88,6 +88,17 @@ def spread(argv: list[str]) -> list[str]:
         else:
             out.append(token)
     return out
+
+
+def _is_measure(token: str) -> bool:
+    """Whether a word names a measure. (Asked only where it could also be a file: this import takes time.)"""
+    from qrelkit.measures.parse import parse_measure
+
+    try:
+        parse_measure(token)
+    except QrelkitError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def put_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, to_stder
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in columns:
         numbers = bool(rows) and all(isinstance(row[list(columns).index(name)], int | float) for row in rows)
-        table.add_column(name, justify="right" if numbers else "left")
+        table.add_column(name, justify="right" if numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(_readable, row))
     Console(file=out, width=None if out.isatty() else 120).print(table)

@@ -41,16 +41,29 @@ def scale(name: str = typer.Argument("", help="A scale's name; nothing lists the
     put_table(("value", "label", "meaning"), [(g.value, g.label, g.meaning) for g in Scale.read(name).grades])
 
 
+@app.command("measures")
+def measures(as_json: bool = JSON) -> None:
+    """Every measure, how it is written, and what it means."""
+    from qrelkit.cli.output import put_json, put_table
+    from qrelkit.measures.parse import catalogue
+
+    rows = catalogue()
+    if as_json:
+        put_json(rows)
+    else:
+        put_table(tuple(rows[0]), [tuple(row.values()) for row in rows])
+
+
 @app.command("reply")
 def reply(digest: str, project: str = PROJECT, change: list[str] = SET) -> None:
     """Print the exact conversation behind a request's digest (r1:…)."""
     from qrelkit.cli.output import put_json
-    from qrelkit.core.errors import UnknownName
+    from qrelkit.core.errors import InputError
 
     with open_project(project, change) as opened:
         found = opened.store.conversation(digest)
     if found is None:
-        raise UnknownName("request", digest, [])
+        raise InputError(f"the store has no reply to {digest!r}; `qrelkit show judgment QUERY DOCUMENT --json` says the digests")
     asked, answered = found
     put_json({"asked": asked, "answered": {"text": answered.text, "outcome": answered.outcome, "served": answered.served}})
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import io
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -17,6 +16,7 @@ from typing import Literal
 import polars as pl
 
 from qrelkit.core.errors import InputError, UnknownName
+from qrelkit.core.files import write_whole
 from qrelkit.core.indexing import as_series
 from qrelkit.core.qrels import Qrels
 from qrelkit.core.run import Run
@@ -124,14 +124,7 @@ def write_table(frame: pl.DataFrame, path: str | Path) -> None:
     else:
         frame.write_csv(buffer)
     data = gzip.compress(buffer.getvalue(), mtime=0) if path.name.lower().endswith(".gz") else buffer.getvalue()
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    write_whole(data, path)
 
 
 def stem_of(path: Path) -> str:

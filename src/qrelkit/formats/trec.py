@@ -14,7 +14,6 @@ import codecs
 import gzip
 import io
 import math
-import os
 import re
 import sys
 import zlib
@@ -27,6 +26,7 @@ from typing import Any, Literal
 import polars as pl
 
 from qrelkit.core.errors import InputError
+from qrelkit.core.files import write_whole
 from qrelkit.core.qrels import Qrels
 from qrelkit.core.run import Run
 
@@ -140,18 +140,8 @@ def written(frame: pl.DataFrame, path: str | Path) -> None:
         bad = column.filter(column.str.contains(r"\s|^$|^#" if column.name == "query_id" else r"\s|^$"))
         if bad.len():
             raise InputError(f"{path}: a TREC file cannot hold the {column.name} {bad[0]!r}: empty, with a blank, or a comment")
-    target = Path(path)
     data = frame.write_csv(include_header=False, separator=" ", quote_style="never").encode()
-    if target.suffix == ".gz":
-        data = gzip.compress(data, mtime=0)
-    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        beside.write_bytes(data)
-        os.replace(beside, target)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from None
-    finally:
-        beside.unlink(missing_ok=True)
+    write_whole(gzip.compress(data, mtime=0) if str(path).endswith(".gz") else data, path)
 
 
 def content(path: str | Path) -> bytes:

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from qrelkit.core.collection import Collection
+from qrelkit.core.errors import InputError
+from qrelkit.core.files import write_whole
 from qrelkit.core.qrels import Qrels
 from qrelkit.core.records import Estimate
 from qrelkit.core.run import Run
 from qrelkit.formats.trec import write_run
-from qrelkit.project.config import NAME, checked
+from qrelkit.project.config import NAME, read_config
 from qrelkit.project.line import line_of
 from qrelkit.project.project import Project, described_documents
 from qrelkit.project.reporting import report_of, write_report
@@ -70,17 +72,22 @@ class Story:
 
 
 def prepare(folder: Path, model: str = "lexical") -> Project:
-    """Writes catalogue, runs and qrelkit.yaml into a folder, what is missing of them; returns the project."""
+    """Writes catalogue, runs and qrelkit.yaml into a folder, what is missing of them; returns the project.
+
+    A qrelkit.yaml that is there already stays as it is: somebody may have edited it. Raises InputError where its judge is
+    not the `model` asked for.
+    """
     from qrelkit.sources.demo import write_demo
 
     folder.mkdir(parents=True, exist_ok=True)
     write_demo(folder / "catalogue")
-    describer = "palette" if model == "lexical" else model
-    text = CONFIG.format(folder=folder, model=model, describer=describer)
-    (folder / NAME).write_text(text, encoding="utf-8", newline="\n")
-    import yaml
-
-    project = Project(checked(yaml.safe_load(text), str(folder / NAME)), folder)
+    file = folder / NAME
+    if not file.exists():
+        describer = "palette" if model == "lexical" else model
+        write_whole(CONFIG.format(folder=folder, model=model, describer=describer).encode(), file)
+    project = Project(read_config(file), folder)
+    if project.config.judge.model != model:
+        raise InputError(f"{file} has the judge {project.config.judge.model}; give another --folder, or change it there")
     if not all((folder / "runs" / f"{tag}.trec").exists() for tag in SYSTEMS):
         (folder / "runs").mkdir(exist_ok=True)
         for found in search(project.collection):

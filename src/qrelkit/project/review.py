@@ -8,7 +8,7 @@ its line, and the others are kept: somebody typed them.
 from __future__ import annotations
 
 import csv
-import os
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ import polars as pl
 from qrelkit.core.collection import Collection
 from qrelkit.core.doors import Store
 from qrelkit.core.errors import InputError
+from qrelkit.core.files import write_whole
 from qrelkit.core.guideline import CANNOT_JUDGE, Scale
 from qrelkit.core.records import Document, Judgment
 from qrelkit.judges.read_reply import grade_of
@@ -50,16 +51,15 @@ def write_sheet(
     rows = pairs.select(PAIR).sort(PAIR).sample(fraction=1.0, shuffle=True, seed=seed)
     rows = rows.head(n if n is not None else rows.height)
     folder = path.with_name(path.stem + "_images")
-    fresh = path.with_name(path.name + ".tmp")
-    with fresh.open("w", encoding="utf-8-sig", newline="") as out:  # the mark makes spreadsheets read UTF-8
-        sheet = csv.writer(out)
-        sheet.writerow([*COLUMNS[:5], grade_column(scale), "note"])
-        for query_id, doc_id in rows.iter_rows():
-            document = collection.document(doc_id)
-            query = collection.query(query_id).text
-            images = " | ".join(_images(document, folder))
-            sheet.writerow([query_id, doc_id, _cell(query), _cell(document.text[:SHOWN_CHARS]), images, "", ""])
-    os.replace(fresh, path)
+    out = io.StringIO()
+    sheet = csv.writer(out)
+    sheet.writerow([*COLUMNS[:5], grade_column(scale), "note"])
+    for query_id, doc_id in rows.iter_rows():
+        document = collection.document(doc_id)
+        query = collection.query(query_id).text
+        images = " | ".join(_images(document, folder))
+        sheet.writerow([query_id, doc_id, _cell(query), _cell(document.text[:SHOWN_CHARS]), images, "", ""])
+    write_whole(out.getvalue().encode("utf-8-sig"), path)  # the mark makes spreadsheets read UTF-8
     return rows.height
 
 

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qrelkit.core.files import write_whole
 from qrelkit.reports import words
 from qrelkit.reports.plots import intervals
-from qrelkit.reports.report import Report, write_whole
+from qrelkit.reports.report import Report
 from qrelkit.reports.sections import opening, outline
 from qrelkit.reports.tables import BEST
 

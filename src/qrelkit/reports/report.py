@@ -30,10 +30,10 @@ import math
 import os
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from qrelkit.core.errors import InputError, UnknownName
+from qrelkit.core.errors import UnknownName
+from qrelkit.core.files import write_whole
 
 SECTIONS = (
     *("title", "created", "version", "headline", "warnings", "collection", "runs", "pool", "measures", "scores", "by", "pairs"),
@@ -99,16 +99,4 @@ def write_json(report: Report, path: str | os.PathLike[str]) -> None:
     """Writes the report as JSON, whole or not at all."""
     import orjson
 
-    write_whole(orjson.dumps(report.json(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE), Path(path))
-
-
-def write_whole(data: bytes, target: Path) -> None:
-    """Writes a new file beside `target`, which then takes its name. Raises InputError where it cannot be written."""
-    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        beside.write_bytes(data)
-        os.replace(beside, target)
-    except OSError as error:
-        raise InputError(f"{target}: cannot be written ({error.strerror or error})") from None
-    finally:
-        beside.unlink(missing_ok=True)
+    write_whole(orjson.dumps(report.json(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE), path)

@@ -128,7 +128,7 @@ def _told(e: Estimate) -> str:
 
 
 def _p(p: float) -> str:
-    return "n/a" if math.isnan(p) else f"{p:.4f}"
+    return "n/a" if math.isnan(p) else f"{p:.4f}" if p >= 0.0001 else "<0.0001"
 
 
 def _tex(text: str) -> str:

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 
 from qrelkit.core.doors import GuideWriter, Model, Store
 from qrelkit.core.errors import InputError
+from qrelkit.core.files import write_whole
 from qrelkit.core.guideline import QueryGuideline
 from qrelkit.core.records import Query
 from qrelkit.core.wire import Flow, digest_bytes
@@ -117,7 +117,5 @@ def write_guideline(guideline: QueryGuideline, path: Path) -> bool:
         return False
     value = {"query_id": guideline.query_id, **guideline.content(), "approved": guideline.approved}
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".tmp")
-    fresh.write_text(yaml.safe_dump(value, allow_unicode=True, sort_keys=False, width=100), encoding="utf-8", newline="\n")
-    os.replace(fresh, path)
+    write_whole(yaml.safe_dump(value, allow_unicode=True, sort_keys=False, width=100).encode(), path)
     return True

@@ -48,7 +48,7 @@ class Judged:
     @property
     def known(self) -> int:
         """Pairs that cost nothing: their judgments were in the store."""
-        return self.frame.height - int(self.frame["new"].sum())
+        return self.frame.filter(pl.col("outcome").is_not_null() & ~pl.col("new")).height
 
     def qrels(self, name: str = "") -> Qrels:
         """These judgments as qrels; ungraded pairs keep their outcome."""

@@ -1,6 +1,6 @@
 """report: what the other verbs found, brought together.
 
-    collection, runs, pool, scores, comparisons, agreements, expansion, judgments, tallies  ─▶  Report  ─▶  page, JSON, text
+collection, runs, pool, scores, comparisons, agreements, expansion, judgments, tallies  ─▶  Report  ─▶  page, JSON, text
 """
 
 from __future__ import annotations

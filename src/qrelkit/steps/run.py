@@ -65,11 +65,21 @@ def run(line: Line, watch: Watch = lambda name, todo: nullcontext()) -> Done:
 
 
 def known(line: Line) -> Done:
-    """What the line brought so far, without asking anything: the judgments that are in the store."""
-    pooled = line.pool
-    assessor = line.judge(pooled, None)
-    state = standing(pooled, assessor, line.collection, line.store)
-    return analysed(Done(line=line, pool=pooled, judged=found(state, assessor, line.store)))
+    """What the line brought so far, without asking anything: the judgments that are in the store.
+
+    Where nothing is judged yet, the scores are by the human judgments alone; InputError where there are none either.
+    """
+    done = Done(line=line, pool=line.pool)
+    assessor = line.judge(done.pool, None)
+    judged = found(standing(done.pool, assessor, line.collection, line.store), assessor, line.store)
+    if judged.ungraded < judged.frame.height:
+        return analysed(replace(done, judged=judged))
+    if not line.human:
+        raise InputError(
+            f"nothing is judged yet by {assessor.name}, and there are no human judgments: `qrelkit judge` comes first"
+        )
+    first = next(iter(line.human.values()))
+    return compared(replace(done, views={first.name: first}))
 
 
 def _left(done: Done) -> float | None:
@@ -153,7 +163,7 @@ def compared(done: Done) -> Done:
     if len(line.runs) < 2:
         return done
     differences = compare(line.measures[0], line.runs, views[:1], seed=line.seed)
-    ranking = compare(line.measures[0], line.runs, views[:2], seed=line.seed) if line.human else None
+    ranking = compare(line.measures[0], line.runs, views[:2], seed=line.seed) if line.human and len(views) > 1 else None
     assert isinstance(differences, Differences)
     assert ranking is None or isinstance(ranking, Ranking)
     return replace(done, differences=differences, ranking=ranking)
