@@ -41,7 +41,10 @@ def agree(
         )
     else:
         with open_project(project) as opened:
-            agreements = known(line_of(opened)).agreements
+            done = known(line_of(opened))
+        agreements = done.agreements
+        if done.judged is None:
+            raise InputError("nothing is judged yet: `qrelkit judge` comes first")
         if not agreements:
             raise InputError("the project has no human judgments: name them under `qrels:`, or bring them with review")
         found = agreements[0]

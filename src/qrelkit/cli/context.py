@@ -58,6 +58,15 @@ def _put(config: dict[str, Any], keys: Sequence[str], value: Any) -> None:
     config[keys[-1]] = value
 
 
+def warn_of_images(project: Project) -> None:
+    """Says which pictures the collection names and cannot show: their documents are judged without them."""
+    from qrelkit.cli.output import warn
+
+    notes = project.collection.notes
+    kinds = [kind for kind in ("missing", "unreadable", "outside", "remote") if notes.get(f"{kind}_images")]
+    warn([f"{notes[f'{k}_images']:,} {k} images, such as {notes[f'first_{k}_images'][0]}, are not shown" for k in kinds])
+
+
 def ending(stopped: str, ungraded: int = 0) -> int:
     """The exit code of a command that talked to models: 130 interrupted, 5 budget, 4 some pairs without a grade, 0.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from qrelkit.cli.context import DRY_RUN, JSON, PROJECT, SET, ending, open_project
+from qrelkit.cli.context import DRY_RUN, JSON, PROJECT, SET, ending, open_project, warn_of_images
 
 
 def describe(
@@ -28,6 +28,7 @@ def describe(
         wanted = images_to_describe(opened.collection, doc_ids)["digest"]
         todo = len(set(wanted) - set(opened.store.descriptions(describer.key)))
         say(f"{len(wanted):,} images, {len(wanted) - todo:,} known, {todo:,} to describe by {describer.name}")
+        warn_of_images(opened)
         if dry_run:
             return
         with progress("describe", todo) as show:

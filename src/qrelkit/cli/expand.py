@@ -41,7 +41,9 @@ def expand(
     else:
         with open_project(project) as opened:
             done = known(line_of(opened))
-        if not done.line.human or done.judged is None:
+        if done.judged is None:
+            raise InputError("nothing is judged yet: `qrelkit judge` comes first")
+        if not done.line.human:
             raise InputError("the project has no human judgments to expand; `qrelkit judge -o FILE` writes the model's alone")
         people = next(iter(done.line.human.values()))
         found = fill(people, done.judged.qrels(), pool=done.pool, scale=done.line.scale, **options)  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from qrelkit.cli.context import DRY_RUN, JSON, PROJECT, SET, ending, open_project
+from qrelkit.cli.context import DRY_RUN, JSON, PROJECT, SET, ending, open_project, warn_of_images
 
 
 def judge(
@@ -35,6 +35,8 @@ def judge(
         state = standing(pairs, assessor, opened.collection, opened.store, outcomes)
         todo = int(state["todo"].sum())
         say(f"{pairs!r}: {len(pairs) - todo:,} known, {todo:,} to ask of {assessor.name}")
+        if config.judge.route != "text":
+            warn_of_images(opened)
         if dry_run:
             return
         dials = {"at_once": config.at_once, "budget_usd": config.budget_usd, "retry": outcomes, "limit": limit}

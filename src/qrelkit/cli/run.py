@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from qrelkit.cli.context import DRY_RUN, JSON, PROJECT, SET, ending, open_project
+from qrelkit.cli.context import DRY_RUN, JSON, PROJECT, SET, ending, open_project, warn_of_images
 
 
 def run(
@@ -38,6 +38,8 @@ def run(
         line = line_of(opened)
         stages = plan(line)
         show_plan(stages, as_json=as_json and dry_run)
+        if opened.config.judge.route != "text":
+            warn_of_images(opened)
         if dry_run:
             return
         confirmed(stages, yes)

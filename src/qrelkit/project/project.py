@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from glob import glob
+from glob import escape, glob
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
@@ -92,13 +92,19 @@ class Project:
 
         pairs = []
         for pattern in self.config.runs:
-            paths = sorted(glob(str(self.at(pattern)))) if any(c in pattern for c in "*?[") else [str(self.at(pattern))]
+            paths = self._matching(pattern)
             if not paths:
                 raise InputError(f"runs: nothing matches {pattern!r} in {self.folder.resolve()}")
             pairs += [(run, path) for path in paths for run in read_any_runs(path)]
         if not pairs:
             raise InputError("no runs: name them on the command line, or under `runs:` in qrelkit.yaml")
         return distinct_tags(pairs)
+
+    def _matching(self, pattern: str) -> list[str]:
+        """The files of a pattern; a file that is itself called like one is that file."""
+        if not any(c in pattern for c in "*?[") or self.at(pattern).exists():
+            return [str(self.at(pattern))]
+        return sorted(glob(str(Path(escape(str(self.folder))) / pattern)))
 
     def human(self) -> dict[str, Qrels]:
         """Human judgments by assessor: files of the configuration, those beside the collection, those typed in a review."""

@@ -76,7 +76,7 @@ def known(line: Line) -> Done:
         return analysed(replace(done, judged=judged))
     if not line.human:
         raise InputError(
-            f"nothing is judged yet by {assessor.name}, and there are no human judgments: `qrelkit judge` comes first"
+            f"nothing is judged yet by {assessor.name}, and people judged nothing either: `qrelkit judge` comes first"
         )
     first = next(iter(line.human.values()))
     return compared(replace(done, views={first.name: first}))
