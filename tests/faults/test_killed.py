@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from cli.calling import call
 from faults.many import expected, judged, judging, pair_of, point, verdict, wait_for, write_many
 from qrelkit.stores.sql import SqlStore
 from servers.chat import ChatServer
 
+Capture = pytest.CaptureFixture[str]
 AT_ONCE = 8
 PAIRS = 200
 
@@ -33,73 +35,68 @@ def stored(folder: Path) -> int:
         connection.close()
 
 
-@pytest.mark.parametrize("after", [30, 110])
-def test_kill_minus_nine(tmp_path: Path, after: int) -> None:
-    write_many(tmp_path)
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(write_many(tmp_path))
+    return tmp_path
+
+
+def test_kill_minus_nine(shop: Path, capsys: Capture) -> None:
     with ChatServer(answer=verdict, delay_s=0.03) as server:
-        point(tmp_path, server.url, AT_ONCE)
-        with judging(tmp_path) as process:
-            wait_for(lambda: stored(tmp_path) >= after)
+        point(shop, server.url, AT_ONCE)
+        with judging(shop) as process:
+            wait_for(lambda: stored(shop) >= 60)
             process.kill()
             process.wait(30)
         asked = len(server.bodies)
-        kept = stored(tmp_path)
-        assert after <= kept < PAIRS
+        kept = stored(shop)
+        assert 60 <= kept < PAIRS
         assert asked - kept <= AT_ONCE  # only what was on its way is lost
-        with judging(tmp_path) as process:
-            _, words = process.communicate(timeout=60)
-        assert process.returncode == 0, words
+        assert call(capsys, "judge").code == 0
         assert len(server.bodies) == asked + PAIRS - kept  # every stored reply was read from the ledger
         twice = [pair for pair, count in Counter(map(pair_of, server.bodies)).items() if count > 1]
         assert len(twice) <= AT_ONCE
-    assert judged(tmp_path) == expected()
-    assert stored(tmp_path) == PAIRS
+    assert judged(shop) == expected()
+    assert stored(shop) == PAIRS
 
 
-def test_killed_again_and_again(tmp_path: Path) -> None:
-    write_many(tmp_path)
+def test_killed_again_and_again(shop: Path, capsys: Capture) -> None:
     with ChatServer(answer=verdict, delay_s=0.01) as server:
-        point(tmp_path, server.url, AT_ONCE)
+        point(shop, server.url, AT_ONCE)
         for target in (50, 100):
-            with judging(tmp_path) as process:
-                wait_for(lambda target=target: stored(tmp_path) >= target)  # type: ignore[misc]
+            with judging(shop) as process:
+                wait_for(lambda target=target: stored(shop) >= target)  # type: ignore[misc]
                 process.kill()
                 process.wait(30)
-        with judging(tmp_path) as process:
-            process.communicate(timeout=60)
-        assert process.returncode == 0
+        assert call(capsys, "judge").code == 0
         assert len(server.bodies) <= PAIRS + 2 * AT_ONCE
-    assert judged(tmp_path) == expected()
+    assert judged(shop) == expected()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise there")
-def test_ctrl_c_waits_for_what_is_on_its_way_and_loses_nothing(tmp_path: Path) -> None:
-    write_many(tmp_path)
+def test_ctrl_c_waits_for_what_is_on_its_way_and_loses_nothing(shop: Path, capsys: Capture) -> None:
     with ChatServer(answer=verdict, delay_s=0.03) as server:
-        point(tmp_path, server.url, AT_ONCE)
-        with judging(tmp_path) as process:
-            wait_for(lambda: stored(tmp_path) >= 40)
+        point(shop, server.url, AT_ONCE)
+        with judging(shop) as process:
+            wait_for(lambda: stored(shop) >= 40)
             process.send_signal(signal.SIGINT)
             out, words = process.communicate(timeout=30)
         assert process.returncode == 130, words
         assert "interrupted; nothing is lost" in words
         assert "Traceback" not in words
         asked = len(server.bodies)
-        assert asked == stored(tmp_path) < PAIRS
+        assert asked == stored(shop) < PAIRS
         assert f"graded\t{asked}" in out  # nothing is left for the next run to read from the ledger
-        with judging(tmp_path) as process:
-            _, words = process.communicate(timeout=60)
-        assert process.returncode == 0, words
+        assert call(capsys, "judge").code == 0
         assert len(server.bodies) == PAIRS
-    assert judged(tmp_path) == expected()
+    assert judged(shop) == expected()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise there")
-def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
-    write_many(tmp_path)
+def test_a_second_ctrl_c_does_not_wait(shop: Path) -> None:
     with ChatServer(answer=verdict, delay_s=20) as server:
-        point(tmp_path, server.url, AT_ONCE)
-        with judging(tmp_path) as process:
+        point(shop, server.url, AT_ONCE)
+        with judging(shop) as process:
             wait_for(lambda: len(server.bodies) == AT_ONCE)
             process.send_signal(signal.SIGINT)
             with pytest.raises(Exception, match="timed out"):
@@ -129,7 +126,7 @@ def test_ctrl_c_during_a_wait_for_the_endpoint(tmp_path: Path) -> None:
 @pytest.mark.xfail(strict=True, reason="steps/plan.probe: that it was interrupted is lost, and `run` goes on with the whole pool")
 def test_ctrl_c_during_the_first_ten_calls_of_run(tmp_path: Path) -> None:
     write_many(tmp_path, queries=2, documents=15)
-    with ChatServer(answer=verdict, delay_s=0.5) as server:
+    with ChatServer(answer=verdict, delay_s=0.3) as server:
         point(tmp_path, server.url, AT_ONCE)
         with judging(tmp_path, "run", "--yes") as process:
             wait_for(lambda: len(server.bodies) >= 4)
@@ -139,15 +136,14 @@ def test_ctrl_c_during_the_first_ten_calls_of_run(tmp_path: Path) -> None:
         assert len(server.bodies) == 10
 
 
-def test_two_processes_at_once_end_in_one_table(tmp_path: Path) -> None:
-    write_many(tmp_path)
+def test_two_processes_at_once_end_in_one_table(shop: Path) -> None:
     with ChatServer(answer=verdict, delay_s=0.01) as server:
-        point(tmp_path, server.url, AT_ONCE)
-        with judging(tmp_path) as first, judging(tmp_path) as second:
+        point(shop, server.url, AT_ONCE)
+        with judging(shop) as first, judging(shop) as second:
             for process in (first, second):
                 _, words = process.communicate(timeout=60)
                 assert process.returncode == 0, words
-    with SqlStore(tmp_path / ".qrelkit" / "store.db") as store:
+    with SqlStore(shop / ".qrelkit" / "store.db") as store:
         (judge,) = store.judges()["judge_key"]
         known = {(q, d): g for q, d, g in store.known(judge).select("query_id", "doc_id", "grade").rows()}
     assert known == expected()

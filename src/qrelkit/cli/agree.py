@@ -14,6 +14,7 @@ def agree(
     scale: str = typer.Option("", "--scale", help="The grade scale; that of the human grades by default."),
     queries: str = typer.Option("", "--queries", metavar="FILE", help="A table of queries with further columns."),
     by: str = typer.Option("", "--by", metavar="COLUMN", help="Also split by a column of --queries."),
+    weight: str = typer.Option("", "--weight", metavar="COLUMN", help="Weight the queries by a column of --queries."),
     exclude: str = typer.Option("", "--exclude", metavar="QRELS", help="Leave these pairs out (examples shown, tuning pairs)."),
     project: str = PROJECT,
     as_json: bool = JSON,
@@ -25,7 +26,7 @@ def agree(
     from qrelkit.cli.output import in_a_pipe, put, put_json, put_statistics, warn
     from qrelkit.core.errors import InputError
     from qrelkit.core.guideline import Scale
-    from qrelkit.formats.files import column_of, read_any_qrels
+    from qrelkit.formats.files import group_of, read_any_qrels, weight_of
     from qrelkit.project.line import line_of
     from qrelkit.steps.agree import agree as measure
     from qrelkit.steps.run import known
@@ -37,7 +38,8 @@ def agree(
             clip=clip,
             scale=Scale.read(scale) if scale else None,
             exclude=read_any_qrels(exclude).frame.select("query_id", "doc_id") if exclude else None,
-            by=dict(column_of(queries, by).iter_rows()) if by else None,
+            by=group_of(queries, by),
+            weights=weight_of(queries, weight),
         )
     else:
         with open_project(project) as opened:

@@ -13,6 +13,9 @@ def compare(
     qrels: list[str] = typer.Option([], "--qrels", metavar="FILE", help="One: differences. Two: correlation of the rankings."),
     tops: str = typer.Option("10,20", "--tops", help="The k of top-k tau."),
     leave_out_empty: bool = typer.Option(False, "--leave-out-empty", help="Leave out queries without a relevant document."),
+    queries: str = typer.Option("", "--queries", metavar="FILE", help="A table of queries with further columns."),
+    by: str = typer.Option("", "--by", metavar="COLUMN", help="Also within each value of a column of --queries."),
+    weight: str = typer.Option("", "--weight", metavar="COLUMN", help="Weight the queries by a column of --queries."),
     seed: int = typer.Option(0, "--seed", help="Seed of the randomisation test and of the intervals."),
     form: str = typer.Option("", "--format", help="text (in a terminal), tsv (in a pipe), csv, latex or json."),
     project: str = PROJECT,
@@ -24,7 +27,7 @@ def compare(
     """
     from qrelkit.cli.output import in_a_pipe, put_json, put_statistics, put_text, warn
     from qrelkit.core.errors import InputError
-    from qrelkit.formats.files import distinct_runs, named_qrels
+    from qrelkit.formats.files import distinct_runs, group_of, named_qrels, weight_of
     from qrelkit.project.line import line_of
     from qrelkit.steps.compare import compare as contrast
     from qrelkit.steps.run import known
@@ -40,7 +43,8 @@ def compare(
         named, systems, measure = list(done.views.values())[:1], list(done.line.runs), measure or done.line.measures[0]
     elif not (qrels and runs and measure):
         raise InputError("compare needs a measure, --runs and --qrels; in a project it needs none of them")
-    found = contrast(measure, systems, named, tops=ks, leave_out_empty=leave_out_empty, seed=seed)
+    split = {"by": group_of(queries, by), "weights": weight_of(queries, weight)}
+    found = contrast(measure, systems, named, tops=ks, leave_out_empty=leave_out_empty, seed=seed, **split)  # type: ignore[arg-type]
     form = form or ("tsv" if in_a_pipe() else "text")
     if as_json or form == "json":
         put_json(found.json())

@@ -29,7 +29,7 @@ def evaluate(
     """
     from qrelkit.cli.output import in_a_pipe, put, put_json, put_text, say
     from qrelkit.core.errors import InputError
-    from qrelkit.formats.files import column_of, distinct_runs, named_qrels, rule
+    from qrelkit.formats.files import column_of, distinct_runs, named_qrels, rule, weight_of
     from qrelkit.project.line import line_of
     from qrelkit.steps.evaluate import evaluate as score
     from qrelkit.steps.run import known
@@ -47,7 +47,7 @@ def evaluate(
         systems,
         named,
         by=column_of(queries, by) if by else None,
-        weights=numbers_of(queries, weight) if weight else None,
+        weights=weight_of(queries, weight),
         per_query=per_query,
         leave_out_empty=leave_out_empty,
     )
@@ -60,15 +60,3 @@ def evaluate(
             put(f"{tag}\t{measure}\t{query}\t{'' if value is None else f'{value:.4f}'}")
     else:
         put_text(found, form or ("tsv" if in_a_pipe() else "text"))
-
-
-def numbers_of(path: str, column: str) -> dict[str, float]:
-    """A number per query, whatever the table holds it as; raises InputError for what is none."""
-    from qrelkit.core.errors import InputError
-    from qrelkit.formats.files import column_of
-
-    rows = list(column_of(path, column).iter_rows())
-    try:
-        return {query_id: float(value) for query_id, value in rows}
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{path}: column {column!r} holds something that is no number: {error}") from None

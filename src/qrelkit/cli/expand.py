@@ -13,6 +13,8 @@ def expand(
     runs: list[str] = typer.Option([], "--runs", metavar="FILE...", help="Fill only what these runs retrieved."),
     depth: int = typer.Option(20, "--depth", help="How far down each run."),
     relevant_from: int = typer.Option(None, "--relevant-from", help="The lowest grade that counts as relevant (1)."),
+    queries: str = typer.Option("", "--queries", metavar="FILE", help="A table of queries with further columns."),
+    by: str = typer.Option("", "--by", metavar="COLUMN", help="Also count within each value of a column of --queries."),
     zero_fill: bool = typer.Option(False, "--zero-fill", help="Give pairs without a grade a 0, and list them in the sidecar."),
     output: str = typer.Option(
         ..., "-o", "--output", metavar="OUT.qrels", help="TREC qrels; origins go to OUT.qrels.origins.tsv."
@@ -26,7 +28,7 @@ def expand(
     """
     from qrelkit.cli.output import in_a_pipe, put, put_json, put_table, warn
     from qrelkit.core.errors import InputError
-    from qrelkit.formats.files import distinct_runs, read_any_qrels
+    from qrelkit.formats.files import distinct_runs, group_of, read_any_qrels
     from qrelkit.project.line import line_of
     from qrelkit.steps.expand import expand as fill
     from qrelkit.steps.pool import pool
@@ -48,12 +50,16 @@ def expand(
         people = next(iter(done.line.human.values()))
         found = fill(people, done.judged.qrels(), pool=done.pool, scale=done.line.scale, **options)  # type: ignore[arg-type]
     found.write(output)
+    groups = found.by(group_of(queries, by) or {})
+    rows = [(name, *counts.values()) for name, counts in groups.items()]
     if as_json:
-        put_json(found.json())
+        put_json(found.json() | ({"by": groups} if by else {}))
     elif in_a_pipe():
         warn(found.warnings)
         put_table(found.per_query.columns, found.per_query.rows())
     else:
         put(found.text())
+        if by:
+            put_table((by, "judged", "relevant", "new", "new relevant", "ungraded"), rows)
     if found.counts["ungraded"] and not zero_fill:
         raise typer.Exit(4)

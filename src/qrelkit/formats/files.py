@@ -84,3 +84,20 @@ def column_of(path: str, column: str) -> pl.DataFrame:
     if column not in frame.columns:
         raise UnknownName(f"column of {path}", column, frame.columns)
     return frame.select(pl.col("query_id").cast(pl.String), column)
+
+
+def group_of(path: str, column: str) -> dict[str, str] | None:
+    """Query → value of a column, as text; None without a column."""
+    return {query: str(value) for query, value in column_of(path, column).iter_rows()} if column else None
+
+
+def weight_of(path: str, column: str) -> dict[str, float] | None:
+    """Query → weight, from a column of numbers; None without a column."""
+    if not column:
+        return None
+    values = column_of(path, column)
+    numbers = values[column].cast(pl.Float64, strict=False)
+    if numbers.null_count():
+        bad = values.filter(numbers.is_null()).row(0)
+        raise InputError(f"{path}: the weight of query {bad[0]!r} is {bad[1]!r}, not a number")
+    return dict(zip(values["query_id"], numbers, strict=True))

@@ -42,6 +42,7 @@ def agree(
     scale: Scale | None = None,
     exclude: pl.DataFrame | None = None,
     by: Mapping[str, str] | None = None,
+    weights: Mapping[str, float] | None = None,
     resamples: int = 2000,
     seed: int = 0,
 ) -> Agreement:
@@ -49,8 +50,9 @@ def agree(
 
     The scale is `scale`, or every whole number from the lowest to the highest human grade. `clip` brings the assessor's
     grades beyond its ends to the ends and counts them. Pairs in `exclude` (query_id, doc_id: shown as examples) are left out.
-    `by` (query_id → group) adds the figures of each group. The majority is the most common grade of a pair's humans; a tie
-    has none, is left out and counted. Alphas are over the assessor and all humans, on the pairs that the assessor graded.
+    `by` (query_id → group) adds the figures of each group; with `weights` (query_id → weight) a query's pairs count so much.
+    The majority is the most common grade of a pair's humans; a tie has none, is left out and counted. Alphas are over the
+    assessor and all humans, on the pairs that the assessor graded.
 
     Raises InputError without humans; Mismatch where no pair is shared or grades are off the scale.
     """
@@ -61,7 +63,7 @@ def agree(
     values = _values(humans, scale)
     pairs, clipped = _on_scale(pairs, values, assessor.name, clip=clip)
     h = np.stack([_codes(pairs[f"human{i}"], values) for i in range(len(humans))], axis=1)
-    sheet = _Sheet(pairs["query_id"], _codes(pairs["grade"], values), h, values, resamples, seed)
+    sheet = _Sheet(pairs["query_id"], _codes(pairs["grade"], values), h, values, resamples, seed, weights)
     figures = sheet.headline()
     ungraded = dict(pairs.filter(pl.col("grade").is_null())["outcome"].value_counts().sort("outcome").iter_rows())
     return Agreement(
@@ -178,6 +180,7 @@ class _Sheet:
     values: tuple[int, ...]
     resamples: int
     seed: int
+    weights: Mapping[str, float] | None = None
 
     @property
     def majority(self) -> Codes:
@@ -213,9 +216,11 @@ class _Sheet:
             found |= {f"alpha_{level}": formulas.alpha(t["coincidence"], level) for level in formulas.LEVELS[:2]}
             return found | {name: formulas.ratio(t[name][:, 0], t[name][:, 1]) for name in shares}
 
+        counts = tables["confusion"].sum(axis=0).astype(np.int64)
+        if self.weights is not None and queries:
+            tables = _weighted(tables, self.query.filter(pl.Series(used)).unique().sort(), self.weights)
         why = "only one grade, or one side of the cut, occurs" if both.any() else "no pair was graded by both"
         estimates = bootstrap(tables, formula, resamples=self.resamples, seed=self.seed, reason=why)
-        counts = tables["confusion"].sum(axis=0).astype(np.int64)
         return Figures(values=self.values, counts=counts, queries=queries, estimates=estimates)
 
     def headline(self) -> Figures:
@@ -253,3 +258,14 @@ class _Sheet:
     def _where(self, rows: pl.Series) -> _Sheet:
         mask = rows.to_numpy()
         return replace(self, query=self.query.filter(rows), a=self.a[mask], h=self.h[mask])
+
+
+def _weighted(tables: Mapping[str, Array], queries: pl.Series, weights: Mapping[str, float]) -> dict[str, Array]:
+    """The counts of each query times its weight over the mean weight."""
+    missing = [query for query in queries if query not in weights]
+    if missing:
+        raise InputError(f"{len(missing)} queries have no weight, the first is {missing[0]!r}")
+    w = np.array([weights[query] for query in queries], dtype=np.float64)
+    if not (np.isfinite(w).all() and (w >= 0).all() and w.sum() > 0):
+        raise InputError("weights must be numbers that are not negative, and not all 0")
+    return {name: table * (w / w.mean()).reshape(-1, *[1] * (table.ndim - 1)) for name, table in tables.items()}

@@ -7,7 +7,7 @@ systems get the difference of their means with its interval by query, and the p 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 
@@ -38,6 +38,8 @@ def compare(
     *,
     tops: Sequence[int] = (10, 20),
     leave_out_empty: bool = False,
+    by: Mapping[str, str] | None = None,
+    weights: Mapping[str, float] | None = None,
     resamples: int = 2000,
     flips: int | None = None,
     seed: int = 0,
@@ -45,8 +47,10 @@ def compare(
     """The systems' order under two qrels (`Ranking`), or their differences under one (`Differences`).
 
     Queries that a run left out count 0 there, as in `evaluate`. Two qrels are compared on the queries that both have; `tops`
-    are the k of top-k tau. `flips` sign patterns are drawn for the randomisation test: 100,000 unless said, 50,000 beyond
-    1,000 pairs of systems. What `evaluate` warns of (missing queries, queries without a relevant document) is warned of here.
+    are the k of top-k tau. `by` (query_id → group) adds the same within each group of queries; `weights` (query_id → weight)
+    make every mean a weighted one: a query's value counts times its weight over the mean weight. `flips` sign patterns are
+    drawn for the randomisation test: 100,000 unless said, 50,000 beyond 1,000 pairs of systems. What `evaluate` warns of
+    (missing queries, queries without a relevant document) is warned of here.
 
     Raises InputError for fewer than two runs, neither one nor two qrels, or no query left; Mismatch where two qrels share
     no query.
@@ -61,11 +65,38 @@ def compare(
         table, told = _scores(measure, runs, one, leave_out_empty)
         tables.append(table)
         warnings += told if len(qrels) == 1 else [f"{one.name}: {text}" for text in told]
-    if len(tables) == 1:
-        apart = _differences(measure, qrels[0].name, tables[0], resamples=resamples, flips=flips, seed=seed)
-        return replace(apart, warnings=(*warnings, *apart.warnings))
-    order = _ranking(measure, (qrels[0].name, qrels[1].name), tables[0], tables[1], tops, resamples=resamples, seed=seed)
-    return replace(order, warnings=(*warnings, *order.warnings))
+
+    def found(tables: Sequence[pl.DataFrame]) -> Ranking | Differences:
+        if weights is not None:
+            tables = [weighted(table, weights) for table in tables]
+        if len(tables) == 1:
+            return _differences(measure, qrels[0].name, tables[0], resamples=resamples, flips=flips, seed=seed)
+        names = (qrels[0].name, qrels[1].name)
+        return _ranking(measure, names, tables[0], tables[1], tops, resamples=resamples, seed=seed)
+
+    whole = found(tables)
+    groups = {name: found([_within(t, by, name) for t in tables]) for name in _groups(tables[0], by)} if by is not None else {}
+    return replace(whole, warnings=(*warnings, *whole.warnings), by=groups)
+
+
+def weighted(table: pl.DataFrame, weights: Mapping[str, float]) -> pl.DataFrame:
+    """The table with every query's values times its weight over the mean weight: its plain means are the weighted means."""
+    missing = [query for query in table["query_id"] if query not in weights]
+    if missing:
+        raise InputError(f"{len(missing)} queries have no weight, the first is {missing[0]!r}")
+    w = np.array([weights[query] for query in table["query_id"]], dtype=np.float64)
+    if not (np.isfinite(w).all() and (w >= 0).all() and w.sum() > 0):
+        raise InputError("weights must be numbers that are not negative, and not all 0")
+    share = pl.Series(w / w.mean())
+    return table.with_columns(pl.exclude("query_id") * share)
+
+
+def _groups(table: pl.DataFrame, by: Mapping[str, str]) -> list[str]:
+    return sorted({by[query] for query in table["query_id"] if query in by})
+
+
+def _within(table: pl.DataFrame, by: Mapping[str, str], group: str) -> pl.DataFrame:
+    return table.filter(pl.col("query_id").is_in([query for query, name in by.items() if name == group]))
 
 
 def _scores(measure: str, runs: Sequence[Run], qrels: Qrels, leave_out_empty: bool) -> tuple[pl.DataFrame, tuple[str, ...]]:

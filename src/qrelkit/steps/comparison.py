@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -27,6 +27,7 @@ class Ranking:
     top: Mapping[int, Estimate]
     systems: pl.DataFrame
     warnings: tuple[str, ...] = ()
+    by: Mapping[str, Ranking | Differences] = field(default_factory=dict)
 
     def json(self) -> dict[str, Any]:
         """The stable form: `tau`, `tau_ap`, `top` by k, each {value, low, high, n}."""
@@ -39,7 +40,7 @@ class Ranking:
             "top": {str(k): e.json() for k, e in self.top.items()},
             "systems": self.systems.to_dicts(),
             "warnings": list(self.warnings),
-        }
+        } | _by_json(self.by)
 
     def text(self) -> str:
         """For people: the correlations, then the systems under both."""
@@ -50,7 +51,7 @@ class Ranking:
         wide = max(6, *(len(tag) for tag in self.systems["tag"])) + 2
         lines.append(f"{'system':<{wide}}{'first':>8}{'rank':>6}{'second':>9}{'rank':>6}")
         lines += [f"{tag:<{wide}}{a:>8.4f}{ra:>6}{b:>9.4f}{rb:>6}" for tag, a, b, ra, rb in self.systems.iter_rows()]
-        return "\n".join([*lines, *(f"! {w}" for w in self.warnings)])
+        return "\n".join([*lines, *(f"! {w}" for w in self.warnings), *_by_text(self.by)])
 
     def csv(self) -> str:
         """The systems as CSV: tag, a, b, rank_a, rank_b."""
@@ -78,6 +79,7 @@ class Differences:
     means: Mapping[str, float]
     pairs: pl.DataFrame
     warnings: tuple[str, ...] = ()
+    by: Mapping[str, Ranking | Differences] = field(default_factory=dict)
 
     def json(self) -> dict[str, Any]:
         """The stable form: `pairs` with plain numbers; NaN is null with a reason."""
@@ -93,7 +95,7 @@ class Differences:
             "means": dict(self.means),
             "pairs": pairs,
             "warnings": list(self.warnings),
-        }
+        } | _by_json(self.by)
 
     def text(self) -> str:
         """For people: one line per pair of systems, largest difference first."""
@@ -104,7 +106,7 @@ class Differences:
             limits = "" if math.isnan(row["low"]) else f"[{row['low']:+.4f}, {row['high']:+.4f}]"
             ps = "".join(f"{_p(row[name]):>9}" for name in ("p_t", "p_rand", "p_holm"))
             lines.append(f"{row['a']:<{wide}}{row['b']:<{wide}}{row['diff']:>+8.4f}  {limits:<20}{ps}")
-        return "\n".join([*lines, *(f"! {w}" for w in self.warnings)])
+        return "\n".join([*lines, *(f"! {w}" for w in self.warnings), *_by_text(self.by)])
 
     def csv(self) -> str:
         """The pairs as CSV."""
@@ -121,6 +123,14 @@ class Differences:
 
     def __repr__(self) -> str:
         return f"Differences({len(self.means)} systems by {self.measure}, {self.queries} queries)"
+
+
+def _by_json(by: Mapping[str, Ranking | Differences]) -> dict[str, Any]:
+    return {"by": {group: found.json() for group, found in by.items()}} if by else {}
+
+
+def _by_text(by: Mapping[str, Ranking | Differences]) -> list[str]:
+    return [line for group, found in by.items() for line in ("", f"── {group} " + "─" * 40, found.text())]
 
 
 def _told(e: Estimate) -> str:

@@ -50,6 +50,12 @@ class Expansion:
     def counts(self) -> dict[str, int]:
         return {name: int(self.per_query[name].sum()) for name in COUNTS}
 
+    def by(self, groups: Mapping[str, str]) -> dict[str, dict[str, int]]:
+        """The counts within each group of queries (query_id → group), those without one left out."""
+        named = pl.DataFrame({"query_id": list(groups.keys()), "group": list(map(str, groups.values()))})
+        table = self.per_query.join(named, on="query_id").group_by("group").agg(pl.col(COUNTS).sum()).sort("group")
+        return {row.pop("group"): row for row in table.iter_rows(named=True)}
+
     def json(self) -> dict[str, Any]:
         """The stable form scripts rely on."""
         rows = self.per_query.rows_by_key("query_id", named=True, unique=True)
