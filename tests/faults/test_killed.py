@@ -11,7 +11,6 @@ import pytest
 
 from cli.calling import call
 from faults.many import expected, judged, judging, pair_of, point, verdict, wait_for, write_many
-from qrelkit.stores.sql import SqlStore
 from servers.chat import ChatServer
 
 Capture = pytest.CaptureFixture[str]
@@ -134,16 +133,3 @@ def test_ctrl_c_during_the_first_ten_calls_of_run(tmp_path: Path) -> None:
             _, words = process.communicate(timeout=30)
         assert process.returncode == 130, words
         assert len(server.bodies) == 10
-
-
-def test_two_processes_at_once_end_in_one_table(shop: Path) -> None:
-    with ChatServer(answer=verdict, delay_s=0.01) as server:
-        point(shop, server.url, AT_ONCE)
-        with judging(shop) as first, judging(shop) as second:
-            for process in (first, second):
-                _, words = process.communicate(timeout=60)
-                assert process.returncode == 0, words
-    with SqlStore(shop / ".qrelkit" / "store.db") as store:
-        (judge,) = store.judges()["judge_key"]
-        known = {(q, d): g for q, d, g in store.known(judge).select("query_id", "doc_id", "grade").rows()}
-    assert known == expected()

@@ -52,7 +52,8 @@ class Expansion:
 
     def by(self, groups: Mapping[str, str]) -> dict[str, dict[str, int]]:
         """The counts within each group of queries (query_id → group), those without one left out."""
-        named = pl.DataFrame({"query_id": list(groups.keys()), "group": list(map(str, groups.values()))})
+        columns = {"query_id": list(groups.keys()), "group": list(map(str, groups.values()))}
+        named = pl.DataFrame(columns, schema={"query_id": pl.String, "group": pl.String})
         table = self.per_query.join(named, on="query_id").group_by("group").agg(pl.col(COUNTS).sum()).sort("group")
         return {row.pop("group"): row for row in table.iter_rows(named=True)}
 
