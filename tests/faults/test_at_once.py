@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
 import qrelkit as qk
 from faults.many import expected, judging, point, verdict, write_many
+from qrelkit.core.errors import StoreError
 from qrelkit.stores.sql import SqlStore
 from servers.chat import ChatServer
 
@@ -21,7 +23,7 @@ def shop(tmp_path: Path) -> Path:
 def test_two_processes_at_once_end_in_one_table(shop: Path) -> None:
     with ChatServer(answer=verdict, delay_s=0.01) as server:
         point(shop, server.url)
-        with judging(shop, "load", "shop") as process:  # the index is there before the two begin
+        with judging(shop, "judge", "--dry-run") as process:  # index and store are there before the two begin
             process.wait(30)
         with judging(shop) as first, judging(shop) as second:
             for process in (first, second):
@@ -41,3 +43,22 @@ def test_many_open_a_collection_for_the_first_time(shop: Path) -> None:
 
     with ThreadPoolExecutor(8) as workers:
         assert set(workers.map(open_and_read, range(24))) == {"Thing d007."}
+
+
+@pytest.mark.xfail(strict=True, reason="stores/dialect: PRAGMA journal_mode does not wait for one who does the same")
+def test_two_make_the_store_at_the_same_moment(tmp_path: Path) -> None:
+    problems = []
+
+    def make(file: Path, together: Barrier) -> None:
+        together.wait()
+        try:
+            SqlStore(file).close()
+        except StoreError as error:
+            problems.append(str(error))
+
+    for number in range(120):
+        together = Barrier(4)
+        with ThreadPoolExecutor(4) as workers:
+            for _ in range(4):
+                workers.submit(make, tmp_path / f"{number}.db", together)
+    assert problems == []

@@ -122,7 +122,6 @@ def test_ctrl_c_during_a_wait_for_the_endpoint(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise there")
-@pytest.mark.xfail(strict=True, reason="steps/plan.probe: that it was interrupted is lost, and `run` goes on with the whole pool")
 def test_ctrl_c_during_the_first_ten_calls_of_run(tmp_path: Path) -> None:
     write_many(tmp_path, queries=2, documents=15)
     with ChatServer(answer=verdict, delay_s=0.3) as server:

@@ -13,7 +13,8 @@ import pytest
 
 from qrelkit.core.errors import InputError, RateLimited, Rejected, StoreError, Unreachable
 from qrelkit.core.wire import Flow, Message, Reply, Request, text
-from qrelkit.steps.drive import Tally, drive
+from qrelkit.steps.drive import drive
+from qrelkit.steps.tally import Tally
 from qrelkit.stores.memory import MemoryStore
 
 

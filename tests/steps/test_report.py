@@ -25,10 +25,10 @@ from qrelkit.reports.text import text
 from qrelkit.sources.folder import folder
 from qrelkit.steps.agree import agree
 from qrelkit.steps.compare import compare
-from qrelkit.steps.drive import Tally
 from qrelkit.steps.evaluate import evaluate
 from qrelkit.steps.expand import expand
 from qrelkit.steps.report import Evidence, holes, report
+from qrelkit.steps.tally import Tally
 
 NOW = datetime(2026, 3, 14, 9, 26, 53, tzinfo=UTC)
 HOSTILE = "<script>alert('x')</script>"

@@ -175,7 +175,6 @@ def test_from_python(shop: Path) -> None:
         assert qk.guide(queries, project.guide_writer(), store=store, models=models).tally.asked == 0
 
 
-@pytest.mark.xfail(strict=True, reason="steps/guide: queries that a budget left unasked are told as 'could not be had'")
 def test_queries_that_were_not_asked_are_not_unread(shop: Path, capsys: Capture) -> None:
     with ChatServer() as server:
         write_config(shop, **served(server.url), guide={"model": "openai:tiny"}, prices={"tiny": {"input": 9000, "output": 9000}})

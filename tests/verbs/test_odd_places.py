@@ -106,7 +106,6 @@ def test_ids_of_any_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
     assert (scores["007"], scores["q.1"]) == (1, 0)
 
 
-@pytest.mark.xfail(strict=True, reason="steps/guide.file_of: one file for q.1 and Q.1 where case does not count")
 def test_ids_that_differ_in_case_have_different_files() -> None:
     from qrelkit.steps.guide import file_of
 

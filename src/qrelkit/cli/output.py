@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from qrelkit.steps.drive import Tally
+    from qrelkit.steps.tally import Tally
 
 
 def put_json(value: Any) -> None:

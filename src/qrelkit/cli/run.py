@@ -44,11 +44,14 @@ def run(
             return
         confirmed(stages, yes)
         before = opened.store.spent_usd()
-        latency_s = probe(line, stages)
+        probed = probe(line, stages)
+        if probed is not None and probed.stopped:
+            say("stopped; what was answered is kept, and the same command goes on from here")
+            raise typer.Exit(ending(probed.stopped))
         if line.budget_usd is not None:  # the probe's calls count; 0 would mean no budget
             line = replace(line, budget_usd=max(line.budget_usd - (opened.store.spent_usd() - before), 1e-9))
-        if latency_s is not None:
-            stages = plan(line, latency_s)
+        if probed is not None and probed.asked:
+            stages = plan(line, probed.seconds)
             show_plan([stage for stage in stages if stage.todo and stage.usd != (0.0, 0.0)])
         done = do(line, progress)
         if not done.views:

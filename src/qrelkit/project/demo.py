@@ -23,12 +23,12 @@ from qrelkit.project.config import NAME, read_config
 from qrelkit.project.line import line_of
 from qrelkit.project.project import Project, described_documents
 from qrelkit.project.reporting import report_of, write_report
-from qrelkit.steps.drive import Tally
 from qrelkit.steps.evaluate import evaluate
 from qrelkit.steps.gain import gain
 from qrelkit.steps.judge import judge
 from qrelkit.steps.plan import Line, Stage, Watch, plan
 from qrelkit.steps.run import Done, run
+from qrelkit.steps.tally import Tally
 
 MEASURE = "nDCG@10"
 CONFIG = """\

@@ -11,7 +11,8 @@ from qrelkit.core.collection import Collection
 from qrelkit.core.doors import Describer, Model, Store
 from qrelkit.core.records import Image
 from qrelkit.core.wire import Flow
-from qrelkit.steps.drive import Tally, drive
+from qrelkit.steps.drive import drive
+from qrelkit.steps.tally import Tally
 
 BATCH = 200
 

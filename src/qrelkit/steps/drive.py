@@ -14,50 +14,22 @@ import asyncio
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from typing import Generic, Literal, TypeVar
+from typing import Generic, TypeVar
 
 from qrelkit.core.doors import Model, Store
 from qrelkit.core.errors import InputError, ModelError, OutOfBudget, RateLimited, Rejected, UnknownName, Unreachable
-from qrelkit.core.wire import Flow, Reply, Request, Text
+from qrelkit.core.wire import Flow, Reply, Request, Round
+from qrelkit.steps.calls import Calls
 from qrelkit.steps.loop import on_interrupt, rare_collections, run_alone, settle, spoil
+from qrelkit.steps.tally import Tally, worst_case_usd
 
 T = TypeVar("T")
-Stopped = Literal["", "budget", "interrupted"]
 TURNS_PER_COMMIT = 3  # measured: 64 replies share a commit instead of 32, 4 % more replies a second
+SLOWED_AT_MOST = 100  # times that one request is asked to slow down before it counts as failed
+LONGEST_WAIT_S = 60.0
 GIVE_UP_AFTER = 20  # failures in a row, without one reply, that mean the endpoint is down
-
-
-@dataclass(slots=True)
-class Tally:
-    """What a drive did: `asked` requests left the house, `known` came from the ledger, `joined` shared one in flight."""
-
-    done: int = 0
-    asked: int = 0
-    known: int = 0
-    joined: int = 0
-    failed: int = 0
-    retried: int = 0
-    tokens_in: int = 0
-    tokens_out: int = 0
-    tokens_cached: int = 0
-    cost_usd: float = 0.0
-    unpriced: int = 0  # replies whose price is unknown: not free
-    seconds: float = 0.0
-    stopped: Stopped = ""
-    served: dict[str, set[str]] = field(default_factory=dict)
-    errors: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def warnings(self) -> list[str]:
-        """What a reader of the results must know."""
-        out = [
-            f"{model} answered as several models: {', '.join(sorted(names))}"
-            for model, names in self.served.items()
-            if len(names) > 1
-        ]
-        return out + [f"{count} × {error}" for error, count in sorted(self.errors.items())]
 
 
 def drive(
@@ -81,7 +53,7 @@ def drive(
     driver: Driver[T] = Driver(
         models, store, done, at_once=at_once, budget_usd=budget_usd, retries=retries, progress=progress, seed=seed
     )
-    return run_alone(driver.run(iter(flows), at_once))
+    return run_alone(driver.run(iter(flows), at_once), driver.interrupt)
 
 
 class _Ended(Exception):
@@ -108,14 +80,17 @@ class Driver(Generic[T]):
         self.models, self.store, self.done = models, store, done
         self.budget_usd, self.retries, self.progress = budget_usd, retries, progress
         self.tally = Tally()
+        self.workers: list[asyncio.Future[None]] = []
         self.chance = random.Random(seed)
         self.stopping = False
         self.fatal: BaseException | None = None
-        self.failures_in_a_row = 0
+        self.failures_in_a_row = self.unreached = self.answered = 0
+        self.resume_at: dict[str, float] = {}  # per model, until when everybody waits because it asked to slow down
         self.flying: dict[str, list[asyncio.Future[Reply]]] = {}  # requests on their way, and who else waits for each
         self.sending = 0
+        self.queue: list[asyncio.Future[None]] = []  # who waits for room in the budget
         self.dearest: dict[str, float] = {}  # per model, the dearest reply so far: what one more may cost
-        self.lines: dict[str, _Line] = {}
+        self.calls: dict[str, Calls] = {}
         self.lookups: list[tuple[str, asyncio.Future[Reply | None]]] = []
         self.unsaved: list[tuple[Request, Reply, asyncio.Future[None]]] = []
         self.said_at = 0.0
@@ -124,7 +99,7 @@ class Driver(Generic[T]):
         self.loop = asyncio.get_running_loop()
         self.halt = asyncio.Event()
         started = self.loop.time()
-        workers = [asyncio.ensure_future(self._work(flows)) for _ in range(at_once)]
+        workers = self.workers = [asyncio.ensure_future(self._work(flows)) for _ in range(at_once)]
         try:
             with on_interrupt(self.loop, partial(self._interrupt, workers)), rare_collections():
                 ended = await asyncio.gather(*workers, return_exceptions=True)
@@ -136,9 +111,17 @@ class Driver(Generic[T]):
         failed = [e for e in ended if isinstance(e, BaseException) and not isinstance(e, asyncio.CancelledError)]
         if self.fatal or failed:
             raise self.fatal or failed[0]
+        if self.unreached > 1 and not self.answered and not self.tally.stopped:
+            error = max(self.tally.errors, key=lambda e: self.tally.errors[e])
+            raise Unreachable(f"none of {self.tally.asked} requests was answered: {error}")
         if self.progress:
             self.progress(self.tally)
         return self.tally
+
+    def interrupt(self) -> None:
+        """What Ctrl-C does, from any thread."""
+        if self.workers:
+            self.loop.call_soon_threadsafe(self._interrupt, self.workers)
 
     def _interrupt(self, workers: Sequence[asyncio.Future[None]]) -> None:
         """First Ctrl-C: ask nothing more and wait for what is on its way. Second: do not wait."""
@@ -152,6 +135,12 @@ class Driver(Generic[T]):
         """Nothing more is asked; whoever waits to try again stops waiting."""
         self.stopping, self.fatal = True, self.fatal or fatal
         self.halt.set()
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """Wakes those who wait for room in the budget: there may be some now, or nothing more to wait for."""
+        while self.queue:
+            settle(self.queue.pop(), None)
 
     async def _work(self, flows: Iterator[Flow[T]]) -> None:
         while not self.stopping:
@@ -178,13 +167,21 @@ class Driver(Generic[T]):
                 if len(asked) == 1:
                     asked = flow.send((await self._ask(asked[0]),))
                 else:
-                    asked = flow.send(await asyncio.gather(*map(self._ask, asked)))
+                    asked = flow.send(await self._ask_together(asked))
         except StopIteration as end:
             self.done(end.value)
             self.tally.done += 1
             if self.progress and (now := self.loop.time()) - self.said_at > 0.1:
                 self.said_at = now
                 self.progress(self.tally)
+
+    async def _ask_together(self, asked: Round) -> list[Reply]:
+        """The replies of a round. Where one cannot be had, the others are waited for first: they are paid for."""
+        found = await asyncio.gather(*map(self._ask, asked), return_exceptions=True)
+        replies = [reply for reply in found if isinstance(reply, Reply)]
+        if len(replies) < len(found):
+            raise next(error for error in found if isinstance(error, BaseException))
+        return replies
 
     async def _ask(self, request: Request) -> Reply:
         """The reply to a request: one in flight, one of the ledger, or a new one, which is on disk when it returns."""
@@ -267,69 +264,98 @@ class Driver(Generic[T]):
     async def _send(self, request: Request, digest: str) -> Reply:
         model = self._model(request.model)
         if self.budget_usd is not None:
-            self._reserve(model, request)
+            await self._room(model, request, self.budget_usd)
         if self.stopping:  # another worker met the end while this one was looking up
             raise _Ended
         self.sending += 1
         try:
             reply = await self._try(model, request)
             if reply.outcome == "failed":
-                self._count_failure(reply)
+                self.tally.failed += 1
+                self.tally.errors[reply.error] = self.tally.errors.get(reply.error, 0) + 1
                 return replace(reply, request=digest)
             cost_usd = model.cost_usd(reply) if reply.cost_usd is None else reply.cost_usd
             reply = reply.kept(digest, cost_usd, reply.attempts)
             self._count(request.model, reply)
         finally:
             self.sending -= 1
+            self._make_room()
         await self._keep(request, reply)
         return reply
 
     async def _try(self, model: Model, request: Request) -> Reply:
-        """One reply, however many tries it takes; `failed` with the last error where none came."""
-        for attempt in range(1, self.retries + 2):
+        """One reply, however many tries it takes; `failed` with the last error where none came.
+
+        Being asked to slow down is no failed try: everybody waits as long as the endpoint said, and asks again.
+        """
+        tries = slowed = 0
+        while True:
+            await self._wait_until(self.resume_at.get(model.name, 0.0))
             try:
                 self.tally.asked += 1
-                reply = (await model.replies((request,)))[0] if model.at_most == 1 else await self._line(model).ask(request)
-                return reply if attempt == 1 else replace(reply, attempts=attempt)
+                reply = (await model.replies((request,)))[0] if model.at_most == 1 else await self._calls(model).ask(request)
+                return reply if tries + slowed == 0 else replace(reply, attempts=tries + slowed + 1)
             except Rejected as error:
+                self.failures_in_a_row = 0
                 if error.fatal:
                     self._stop(error)
-                return Reply(text="", outcome="failed", error=str(error), attempts=attempt)
-            except (RateLimited, Unreachable) as error:
-                if attempt > self.retries or self.stopping:
-                    return Reply(text="", outcome="failed", error=str(error), attempts=attempt)
-                self.tally.retried += 1
-                await self._pause(getattr(error, "retry_after_s", None), attempt)
-        raise AssertionError("the loop above always returns")
+                return Reply(text="", outcome="failed", error=str(error), attempts=tries + slowed + 1)
+            except RateLimited as error:
+                slowed += 1
+                self.resume_at[model.name] = self.loop.time() + self._delay(slowed, error.retry_after_s)
+                problem: ModelError = error
+            except Unreachable as error:
+                tries += 1
+                if tries <= self.retries:
+                    await self._wait_until(self.loop.time() + self._delay(tries))
+                problem = error
+            if tries > self.retries or slowed > SLOWED_AT_MOST or self.stopping:
+                self._count_unreached(str(problem))
+                return Reply(text="", outcome="failed", error=str(problem), attempts=tries + slowed)
+            self.tally.retried += 1
 
-    async def _pause(self, told_s: float | None, attempt: int) -> None:
-        """What the endpoint asked for, or a random share of a doubling wait; cut short when the drive stops."""
-        wait_s = told_s if told_s is not None else self.chance.uniform(0.1, 0.5) * 2**attempt
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self.halt.wait(), wait_s)
+    def _delay(self, times: int, told_s: float | None = None) -> float:
+        """Seconds to wait: what the endpoint said and a little more each, or a random share of a doubling wait."""
+        if told_s is not None:
+            return told_s * self.chance.uniform(1.0, 1.1)
+        return min(self.chance.uniform(0.2, 1.0) * float(2**times), LONGEST_WAIT_S)
+
+    async def _wait_until(self, when: float) -> None:
+        """Waits, unless the drive stops meanwhile."""
+        wait_s = when - self.loop.time()
+        if wait_s > 0:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.halt.wait(), wait_s)
 
     def _model(self, name: str) -> Model:
         if name not in self.models:
             raise UnknownName("model", name, self.models)
         return self.models[name]
 
-    def _line(self, model: Model) -> _Line:
-        if model.name not in self.lines:
-            self.lines[model.name] = _Line(model)
-        return self.lines[model.name]
+    def _calls(self, model: Model) -> Calls:
+        if model.name not in self.calls:
+            self.calls[model.name] = Calls(model)
+        return self.calls[model.name]
 
-    def _reserve(self, model: Model, request: Request) -> None:
-        """Raises OutOfBudget when this request, and those on their way, might spend more than is left."""
-        assert self.budget_usd is not None
-        one = self.dearest.get(model.name)
-        if one is None:
-            one = worst_case_usd(model, request)
-        if self.tally.cost_usd + (self.sending + 1) * one > self.budget_usd:
-            raise OutOfBudget(f"the next request could exceed the budget of ${self.budget_usd:g}")
+    async def _room(self, model: Model, request: Request, budget_usd: float) -> None:
+        """Waits until this request fits into the budget beside those on their way, at the dearest that each may be.
+
+        Raises OutOfBudget when nothing is on its way and it still does not fit.
+        """
+        while not self.stopping:
+            one = self.dearest.get(model.name)
+            one = worst_case_usd(model, request) if one is None else one
+            if self.tally.cost_usd + (self.sending + 1) * one <= budget_usd:
+                return
+            if not self.sending:
+                raise OutOfBudget(f"the next request could exceed the budget of ${budget_usd:g}")
+            self.queue.append(self.loop.create_future())
+            await self.queue[-1]
 
     def _count(self, name: str, reply: Reply) -> None:
         tally = self.tally
         self.failures_in_a_row = 0
+        self.answered += 1
         tally.tokens_in += reply.tokens_in or 0
         tally.tokens_out += reply.tokens_out or 0
         tally.tokens_cached += reply.tokens_cached or 0
@@ -341,56 +367,10 @@ class Driver(Generic[T]):
         if reply.served:
             tally.served.setdefault(name, set()).add(reply.served)
 
-    def _count_failure(self, reply: Reply) -> None:
-        self.tally.failed += 1
-        self.tally.errors[reply.error] = self.tally.errors.get(reply.error, 0) + 1
+    def _count_unreached(self, error: str) -> None:
+        """Gives up an endpoint that answers nobody. (A rejected request was answered: it does not count here.)"""
+        self.unreached += 1
         self.failures_in_a_row += 1
         if self.failures_in_a_row >= GIVE_UP_AFTER and self.fatal is None:
-            what = f"{GIVE_UP_AFTER} requests in a row failed; the last said: {reply.error}"
+            what = f"{GIVE_UP_AFTER} requests in a row failed; the last said: {error}"
             self._stop(Unreachable(f"{what}. What was answered is kept; run again later"))
-
-
-def worst_case_usd(model: Model, request: Request) -> float:
-    """What a request may cost at most, before anything is known: its own length in characters as tokens, the whole output.
-
-    Raises InputError where the model's price is unknown: a budget cannot be kept then.
-    """
-    tokens_in = sum(len(p.text) if isinstance(p, Text) else 2000 for m in request.messages for p in m.parts)
-    cost = model.cost_usd(Reply(text="", tokens_in=tokens_in, tokens_out=request.settings.max_tokens or 4096))
-    if cost is None:
-        raise InputError(f"a budget needs prices and none is known for {model.name}: add it under `prices:`")
-    return cost
-
-
-class _Line:
-    """Gathers the requests of one turn of the loop into calls of at most `model.at_most`."""
-
-    def __init__(self, model: Model) -> None:
-        self.model = model
-        self.waiting: list[tuple[Request, asyncio.Future[Reply]]] = []
-        self.calls: set[asyncio.Task[None]] = set()
-
-    async def ask(self, request: Request) -> Reply:
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Reply] = loop.create_future()
-        if not self.waiting:
-            loop.call_soon(self._call)
-        self.waiting.append((request, answer))
-        return await answer
-
-    def _call(self) -> None:
-        batch, self.waiting = self.waiting, []
-        for start in range(0, len(batch), self.model.at_most):
-            call = asyncio.ensure_future(self._answer(batch[start : start + self.model.at_most]))
-            self.calls.add(call)
-            call.add_done_callback(self.calls.discard)
-
-    async def _answer(self, batch: Sequence[tuple[Request, asyncio.Future[Reply]]]) -> None:
-        try:
-            replies = await self.model.replies([request for request, _ in batch])
-        except ModelError as error:
-            for _, answer in batch:
-                spoil(answer, error)
-            return
-        for (_, answer), reply in zip(batch, replies, strict=True):
-            settle(answer, reply)

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,10 @@ from qrelkit.core.files import write_whole
 from qrelkit.core.guideline import QueryGuideline
 from qrelkit.core.records import Query
 from qrelkit.core.wire import Flow, digest_bytes
-from qrelkit.steps.drive import Tally, drive
+from qrelkit.steps.drive import drive
+from qrelkit.steps.tally import Tally
+
+DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}  # names Windows keeps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,19 +54,27 @@ def guide(
     known = newest(store, folder)
     todo = [query for query in queries if query.query_id not in known]
     new: dict[str, QueryGuideline] = {}
+    unread: list[str] = []
 
-    def done(result: QueryGuideline | None) -> None:
-        if result is not None:
-            store.add_guidelines([result], "written")
-            new[result.query_id] = result
+    def done(result: tuple[str, QueryGuideline | None]) -> None:
+        query_id, written = result
+        if written is None:
+            unread.append(query_id)
+        else:
+            store.add_guidelines([written], "written")
+            new[query_id] = written
 
-    flows: Iterator[Flow[QueryGuideline | None]] = (writer.flow(query) for query in todo)
+    flows = (_named(writer, query) for query in todo)
     tally = drive(flows, models=models or {}, store=store, done=done, at_once=at_once, budget_usd=budget_usd, progress=progress)
     if folder is not None:
         for query_id, guideline in {**known, **new}.items():
             write_guideline(guideline, file_of(folder, query_id))
-    unread = [query.query_id for query in todo if query.query_id not in new]
     return Guided(guidelines={**known, **new}, written=len(new), unread=unread, tally=tally)
+
+
+def _named(writer: GuideWriter, query: Query) -> Flow[tuple[str, QueryGuideline | None]]:
+    written = yield from writer.flow(query)
+    return query.query_id, written
 
 
 def newest(store: Store, folder: Path | None = None, *, approved: bool = False) -> dict[str, QueryGuideline]:
@@ -86,8 +97,9 @@ def _content(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def file_of(folder: Path, query_id: str) -> Path:
-    """The file of a query's guideline; ids that are no safe file name get a readable one with a digest."""
-    if re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,80}", query_id):
+    """The file of a query's guideline. Ids that are no safe file name everywhere (where case does not count, or `con` is a
+    device) get a readable one with a digest."""
+    if re.fullmatch(r"[a-z0-9_-][a-z0-9._-]{0,80}", query_id) and query_id.split(".")[0] not in DEVICES:
         return folder / f"{query_id}.yaml"
     safe = re.sub(r"[^A-Za-z0-9_-]+", "_", query_id)[:40]
     return folder / f"{safe}-{digest_bytes(query_id.encode())[:8]}.yaml"

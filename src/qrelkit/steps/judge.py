@@ -22,7 +22,8 @@ from qrelkit.core.qrels import Qrels
 from qrelkit.core.records import PAID, Judgment, Pair, Query
 from qrelkit.formats.tables import write_table
 from qrelkit.formats.trec import write_qrels
-from qrelkit.steps.drive import Tally, drive
+from qrelkit.steps.drive import drive
+from qrelkit.steps.tally import Tally
 
 BATCH = 500  # judgments written together; a crash costs none of them, since their replies are in the ledger
 PAIR = ["query_id", "doc_id"]

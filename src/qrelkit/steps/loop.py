@@ -13,8 +13,11 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-def run_alone(work: Coroutine[Any, Any, T]) -> T:
-    """Runs a coroutine to its end; in a thread of its own where this one already runs an event loop (a notebook)."""
+def run_alone(work: Coroutine[Any, Any, T], interrupt: Callable[[], None] | None = None) -> T:
+    """Runs a coroutine to its end; in a thread of its own where this one already runs an event loop (a notebook).
+
+    Ctrl-C in a notebook calls `interrupt` and waits on: the coroutine ends itself.
+    """
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -23,7 +26,13 @@ def run_alone(work: Coroutine[Any, Any, T]) -> T:
     box: list[Any] = []
     thread = threading.Thread(target=lambda: box.append(_caught(work)))
     thread.start()
-    thread.join()
+    while thread.is_alive():
+        try:
+            thread.join()
+        except KeyboardInterrupt:
+            if interrupt is None:
+                raise
+            interrupt()
     if isinstance(box[0], BaseException):
         raise box[0]
     result: T = box[0]

@@ -22,10 +22,10 @@ from qrelkit.core.records import Pair, Query
 from qrelkit.core.run import Run
 from qrelkit.core.wire import Reply, Request
 from qrelkit.steps.describe import describe, images_to_describe
-from qrelkit.steps.drive import Tally
 from qrelkit.steps.guide import guide, newest
 from qrelkit.steps.judge import judge, standing
 from qrelkit.steps.pool import pool
+from qrelkit.steps.tally import Tally
 
 PROBES = 10  # calls from which hours are estimated
 SAMPLED = 20  # requests from which tokens are estimated
@@ -145,8 +145,9 @@ def _some_pairs(line: Line, state: pl.DataFrame) -> Iterator[Any]:
         yield Pair(query=line.collection.query(query_id), document=line.collection.document(doc_id))
 
 
-def probe(line: Line, stages: Sequence[Stage]) -> float | None:
-    """Seconds that one call takes, from the first ten calls of the first stage that asks a model; None where none does."""
+def probe(line: Line, stages: Sequence[Stage]) -> Tally | None:
+    """The first ten calls of the first stage that asks a model, all at once: they take about as long as one. None where
+    no stage asks any; whether it was stopped is in the tally."""
     first = next((stage for stage in stages if stage.todo and stage.usd != (0.0, 0.0)), None)
     if first is None:
         return None
@@ -163,4 +164,4 @@ def probe(line: Line, stages: Sequence[Stage]) -> float | None:
         tally = describe(line.collection, line.describer, doc_ids=missing["doc_id"].head(PROBES), **dials).tally
     else:
         tally = judge(line.pool, line.judge(line.pool, None), line.collection, limit=PROBES, **dials).tally
-    return tally.seconds if tally.asked else None
+    return tally

@@ -24,9 +24,9 @@ from qrelkit.reports.report import Report
 from qrelkit.reports.words import plural
 from qrelkit.steps.agreement import Agreement
 from qrelkit.steps.comparison import Differences, Ranking
-from qrelkit.steps.drive import Tally
 from qrelkit.steps.expand import Expansion
 from qrelkit.steps.judge import Judged
+from qrelkit.steps.tally import Tally
 
 NO_JUDGMENTS = pl.DataFrame(schema={"query_id": pl.String, "doc_id": pl.String, "outcome": pl.String, "reason": pl.String})
 SPENT = ("asked", "known", "joined", "failed", "tokens_in", "tokens_out", "tokens_cached", "unpriced", "seconds")

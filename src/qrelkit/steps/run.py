@@ -21,12 +21,12 @@ from qrelkit.steps.agreement import Agreement
 from qrelkit.steps.compare import compare
 from qrelkit.steps.comparison import Differences, Ranking
 from qrelkit.steps.describe import Described, describe, images_to_describe
-from qrelkit.steps.drive import Tally
 from qrelkit.steps.evaluate import evaluate
 from qrelkit.steps.expand import Expansion, expand
 from qrelkit.steps.guide import Guided, guide, newest
 from qrelkit.steps.judge import Judged, found, judge, standing
 from qrelkit.steps.plan import Line, Watch, queries_of
+from qrelkit.steps.tally import Tally
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,55 @@
+"""What a drive did, in numbers; and what one more request may cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from qrelkit.core.doors import Model
+from qrelkit.core.errors import InputError
+from qrelkit.core.wire import Reply, Request, Text
+
+Stopped = Literal["", "budget", "interrupted"]
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a drive did: `asked` requests left the house, `known` came from the ledger, `joined` shared one in flight."""
+
+    done: int = 0
+    asked: int = 0
+    known: int = 0
+    joined: int = 0
+    failed: int = 0
+    retried: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    tokens_cached: int = 0
+    cost_usd: float = 0.0
+    unpriced: int = 0  # replies whose price is unknown: not free
+    seconds: float = 0.0
+    stopped: Stopped = ""
+    served: dict[str, set[str]] = field(default_factory=dict)
+    errors: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a reader of the results must know."""
+        out = [
+            f"{model} answered as several models: {', '.join(sorted(names))}"
+            for model, names in self.served.items()
+            if len(names) > 1
+        ]
+        return out + [f"{count} × {error}" for error, count in sorted(self.errors.items())]
+
+
+def worst_case_usd(model: Model, request: Request) -> float:
+    """What a request may cost at most, before anything is known: its own length in characters as tokens, the whole output.
+
+    Raises InputError where the model's price is unknown: a budget cannot be kept then.
+    """
+    tokens_in = sum(len(p.text) if isinstance(p, Text) else 2000 for m in request.messages for p in m.parts)
+    cost = model.cost_usd(Reply(text="", tokens_in=tokens_in, tokens_out=request.settings.max_tokens or 4096))
+    if cost is None:
+        raise InputError(f"a budget needs prices and none is known for {model.name}: add it under `prices:`")
+    return cost
