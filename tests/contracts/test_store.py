@@ -397,3 +397,29 @@ def test_the_newest_description_of_an_image_counts(store):
     assert store.descriptions("palette") == {"i1": "dark red\ufffd", "i2": "blue"}
     assert store.descriptions("other") == {"i1": "a shoe"}
     assert store.descriptions("nobody") == {}
+
+
+# what was spent
+
+
+def test_what_was_spent_is_added_up_per_stage_and_key(store):
+    first = {"asked": 8, "known": 2, "joined": 1, "failed": 3, "tokens_in": 100, "tokens_out": 10, "tokens_cached": 50}
+    store.add_spending("judge", "k", first | {"cost_usd": 0.5, "unpriced": 1, "seconds": 1.5})
+    store.add_spending("judge", "k", {"asked": 4, "known": 9, "cost_usd": 0.25, "seconds": 0.5, "done": 13})
+    store.add_spending("describe", "k", {"asked": 1})
+    store.add_spending("guide", "other", {})
+    found = store.spending()
+    assert found.schema == pl.Schema(frames.SPENDING)
+    assert found.rows() == [
+        ("describe", "k", 1, 0, 0, 0, 0, 0, 0, 0.0, 0, 0.0),
+        ("guide", "other", 0, 0, 0, 0, 0, 0, 0, 0.0, 0, 0.0),
+        ("judge", "k", 12, 11, 1, 3, 100, 10, 50, 0.75, 1, 2.0),
+    ]
+
+
+def test_spending_may_be_asked_of_some_keys(store):
+    for key in ("a", "b", "c"):
+        store.add_spending("judge", key, {"asked": 1})
+    assert store.spending(["a", "c", "nobody"])["key"].to_list() == ["a", "c"]
+    assert store.spending([]).schema == store.spending(["nobody"]).schema == pl.Schema(frames.SPENDING)
+    assert store.spending([]).is_empty()

@@ -35,7 +35,6 @@ def test_two_processes_at_once_end_in_one_table(shop: Path) -> None:
     assert known == expected()
 
 
-@pytest.mark.xfail(strict=True, reason="sources/indexed.build: removes the index that another process has just made and opens")
 def test_many_open_a_collection_for_the_first_time(shop: Path) -> None:
     def open_and_read(_: int) -> str:
         (document,) = qk.load(shop / "shop").documents(["d007"])
@@ -45,7 +44,6 @@ def test_many_open_a_collection_for_the_first_time(shop: Path) -> None:
         assert set(workers.map(open_and_read, range(24))) == {"Thing d007."}
 
 
-@pytest.mark.xfail(strict=True, reason="stores/dialect: PRAGMA journal_mode does not wait for one who does the same")
 def test_two_make_the_store_at_the_same_moment(tmp_path: Path) -> None:
     problems = []
 

@@ -134,7 +134,7 @@ def test_qrels_under_the_names_of_others_and_an_empty_grade_is_none(tmp_path: Pa
     r2med = put(tmp_path / "q.jsonl", '{"q_id": "0", "p_id": "a/b.txt", "score": 1.0}\n')
     assert qrels_from_table(r2med, name="ann").frame.select("doc_id", "grade", "origin").rows() == [("a/b.txt", 1, "ann")]
     clash = put(tmp_path / "clash.csv", "query_id,doc_id,grade\n1,d,2\n1,d,1\n")
-    with pytest.raises(InputError, match=r"clash.csv: 1 pairs have several different grades"):
+    with pytest.raises(InputError, match=r"clash.csv: 1 pair with several different grades"):
         qrels_from_table(clash)
     assert qrels_from_table(clash, duplicates="max").frame["grade"].to_list() == [2]
     with pytest.raises(InputError, match="qrels need a column 'grade'"):

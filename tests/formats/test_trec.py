@@ -95,7 +95,7 @@ def test_standard_input_is_read_for_a_dash(monkeypatch: pytest.MonkeyPatch) -> N
         ("", "holds no rows"),
         ("# only a comment\n\n", "holds no rows"),
         ("query-id\tcorpus-id\tscore\n", "a header and no rows"),
-        ("q1,0,d,1\n", "1 columns.*looks like CSV"),
+        ("q1,0,d,1\n", "1 column: .*looks like CSV"),
         (gzip.compress(b"q1 0 d 1\n" * 99)[:-9], "gzip data is broken or cut short"),
     ],
 )
@@ -151,7 +151,7 @@ def test_real_qrels_and_runs_are_read_whole(data: Path) -> None:
 
 def test_conflicting_labels_of_a_real_file_are_refused_and_counted_under_a_rule(data: Path) -> None:
     messy = data / "trec_dl19/llm_labels/llama3.2_umbrela_messy.txt"
-    with pytest.raises(InputError, match="pairs have several different grades"):
+    with pytest.raises(InputError, match="pairs with several different grades"):
         read_qrels(messy)
     assert read_qrels(messy, duplicates="first").notes["conflicts"] > 0
 

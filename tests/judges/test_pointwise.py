@@ -107,7 +107,7 @@ def test_the_image_itself_is_shown_on_its_route_only() -> None:
 def test_a_missing_description_is_a_failure_and_never_a_silent_downgrade() -> None:
     described = judge(look=Look(route="described"), descriptions={PICTURE.digest: "a red dress with dots"})
     ((asked,),), _ = talk(described.flow([pair(SHOWN)]), ["1"])
-    assert "Visual description of image 1: a red dress with dots" in words(asked)
+    assert "Visual description of image 1: from the front: a red dress with dots" in words(asked)
     flow = judge(look=Look(route="described")).flow([pair(SHOWN)])
     with pytest.raises(StopIteration) as end:
         next(flow)
@@ -123,9 +123,9 @@ def test_keys_change_with_what_changes_a_verdict_and_with_nothing_else() -> None
         len({base.key, judge(look=Look(route="shown")).key, judge(samples=2).key, judge(look=Look(fields=("brand",))).key}) == 4
     )
     bare = judge(guideline=Guideline(scale=SCALES["product-3"], instructions="Be strict."))
-    assert base.query_key("q1", "fq") != bare.query_key("q1", "fq")  # the guideline's version is in it
+    assert base.query_key("q1", "fq", []) != bare.query_key("q1", "fq", [])  # the guideline's version is in it
     example = Example(query=QUERY, document=RED, grade=2)
-    assert judge(examples={"q1": [example]}).query_key("q1", "fq") != base.query_key("q1", "fq")
+    assert judge(examples={"q1": [example]}).query_key("q1", "fq", []) != base.query_key("q1", "fq", [])
     described = judge(look=Look(route="described"), descriptions={"i": "a"})
     assert described.doc_key("d", "f", ["i"]) != judge(look=Look(route="described"), descriptions={"i": "b"}).doc_key(
         "d", "f", ["i"]
@@ -156,3 +156,38 @@ def test_the_binary_prompt_asks_for_no_reasoning() -> None:
     assert asked.schema is not None
     assert list(asked.schema.schema["properties"]) == ["verdict"]
     assert judgment.grade == 1
+
+
+def test_a_sample_that_failed_makes_the_judgment_failed() -> None:
+    """The other samples are in the ledger: the next run asks only for what is missing."""
+    _, (judgment,) = talk(judge(samples=2).flow([pair()]), ["2", Reply(text="", outcome="failed", error="reset")])
+    assert (judgment.grade, judgment.outcome) == (None, "failed")
+
+
+def test_a_query_without_the_guideline_that_was_wanted_is_not_judged() -> None:
+    bare = Guideline(scale=SCALES["product-3"], required=True)
+    with pytest.raises(StopIteration) as end:
+        next(judge(guideline=bare).flow([pair()]))
+    (judgment,) = end.value.value
+    assert (judgment.outcome, "no guideline" in judgment.reason) == ("failed", True)
+
+
+def test_a_query_with_pictures_is_described_and_shown_too() -> None:
+    wish = Pair(query=Query(query_id="q1", text="like this", images=(PICTURE,)), document=RED)
+    described = judge(look=Look(route="described"), descriptions={PICTURE.digest: "an orange dress"})
+    ((asked,),), _ = talk(described.flow([wish]), ["1"])
+    assert "Visual description of the query's image 1: from the front: an orange dress" in words(asked)
+    others = judge(look=Look(route="described"), descriptions={PICTURE.digest: "a blue one"})
+    images = [PICTURE.digest]
+    assert described.query_key("q1", "f", images) != others.query_key("q1", "f", images)
+    with pytest.raises(StopIteration) as end:
+        next(judge(look=Look(route="described")).flow([wish]))
+    assert end.value.value[0].outcome == "failed"
+
+
+def test_grade_notes_stand_in_the_order_of_the_scale() -> None:
+    notes = {"highly_relevant": "all", "acceptable_substitute": "near", "irrelevant": "none"}
+    own = QueryGuideline(query_id="q1", query="red dress", notes=notes)
+    ((asked,),), _ = talk(judge(guideline=Guideline(scale=SCALES["product-3"], queries={"q1": own})).flow([pair()]), ["1"])
+    said = words(asked)
+    assert said.index("irrelevant: none") < said.index("acceptable_substitute: near") < said.index("highly_relevant: all")

@@ -94,14 +94,38 @@ def test_a_prompt_may_name_its_own_marker() -> None:
     assert read_reply("M: 2 T: 1\n##final score: 3", TREC, marker="##final score:").grade == 3
 
 
-def test_probabilities_come_from_the_place_where_the_verdict_stands() -> None:
+def test_probabilities_come_from_the_place_where_the_verdict_begins() -> None:
+    """Tokens as models write our JSON: labels take several, and the first tells them apart. .6 : .2 : .2 by hand."""
+    log = {0: math.log(0.2), 1: math.log(0.6), 2: math.log(0.2)}
     tokens = (
-        ("2", {"2": math.log(0.9)}),  # a number in the reasoning
         ('{"', {}),
-        (" 1", {" 1": math.log(0.6), "2": math.log(0.2), "0": math.log(0.2), "x": math.log(0.01)}),
+        ("reasoning", {}),
+        ('":"highly', {"highly": math.log(0.9)}),  # a word of a label in the reasoning
+        ('","', {}),
+        ("verdict", {}),
+        ('": "', {}),
+        ("accept", {"accept": log[1], "high": log[2], "irre": log[0], "the": math.log(0.01)}),
+        ("able_substitute", {}),
+        ('"}', {}),
     )
     probabilities = verdict_probabilities(Reply(text="…", token_probabilities=tokens), PRODUCT)
     assert probabilities == pytest.approx((0.2, 0.6, 0.2))
+
+
+def test_probabilities_of_a_bare_number_and_after_a_marker() -> None:
+    number = ((" 1", {" 1": math.log(0.5), "2": math.log(0.5)}),)
+    assert verdict_probabilities(Reply(text="", token_probabilities=number), PRODUCT) == pytest.approx((0, 0.5, 0.5))
+    marked = (("2 of 3.\n", {"2": 0.0}), ("VERDICT:", {}), (" irre", {" irre": math.log(0.8), " high": math.log(0.2)}))
+    assert verdict_probabilities(Reply(text="", token_probabilities=marked), PRODUCT) == pytest.approx((0.8, 0, 0.2))
+
+
+def test_no_probabilities_where_the_first_token_does_not_tell_the_labels_apart() -> None:
+    alike = Scale(
+        name="alike",
+        grades=(Grade(value=0, label="relevance_none", meaning=""), Grade(value=1, label="relevance_full", meaning="")),
+    )
+    tokens = (('{"verdict": "', {}), ("relevance", {"relevance": math.log(0.9)}), ("_full", {}))
+    assert verdict_probabilities(Reply(text="", token_probabilities=tokens), alike) is None
     assert verdict_probabilities(Reply(text="1"), PRODUCT) is None
 
 

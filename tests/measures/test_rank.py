@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from qrelkit.core.errors import InputError, Mismatch
+from qrelkit.core.errors import InputError
 from qrelkit.core.qrels import Qrels
 from qrelkit.core.run import Run
 from qrelkit.measures.parse import parse_measure
@@ -86,8 +86,8 @@ def test_expected_grades_are_gains_and_a_human_grade_stands_for_itself() -> None
     # DCG .5/1 + 1.5/2 + 1/log2(6) = 1.636853; ideal 1.5 + 1/log2(3) + 1/2 + .5/log2(5) = 2.846268, d having its grade 1
     graded = qrels({"a": 1.5, "b": 0.5, "c": 1.0, "f": 0.0})
     assert score("nDCG(gain=expected)", graded) == pytest.approx(0.575087, abs=1e-6)
-    with pytest.raises(Mismatch, match="hold no probabilities"):
-        score("nDCG(gain=expected)")
+    assert score("nDCG(gain=expected)") == score("nDCG")  # where there are no probabilities at all
+    assert score("nDCG(gain=expected)", qrels(dict.fromkeys("abcf"))) == score("nDCG")
 
 
 def test_an_ungraded_pair_is_as_if_it_were_not_there() -> None:

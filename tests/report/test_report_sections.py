@@ -86,6 +86,26 @@ def test_agreement_stands_beside_the_constant_guess_and_tells_what_is_left_out()
     ]
 
 
+def test_systems_under_both_show_a_mean_only_with_its_interval() -> None:
+    systems = [
+        {"tag": "a", "a": 0.3, "b": 0.6, "rank_a": 1, "rank_b": 2},
+        {"tag": "b", "a": 0.2, "b": 0.7, "rank_a": 2, "rank_b": 1},
+    ]
+    found = {"measure": "AP", "qrels": ["human", "model"], "tau": stat(-1.0), "systems": systems}
+    # by the model b has another mean over all queries than over those that both graded, which are the ranking's
+    scores = {
+        "human": {"a": {"AP": stat(0.3)}, "b": {"AP": stat(0.2)}},
+        "model": {"a": {"AP": stat(0.6)}, "b": {"AP": stat(0.65)}},
+    }
+    correlation = next(s for s in outline(Report.of(scores=scores, correlation=found)) if s.key == "correlation")
+    (table,) = correlation.more
+    assert table.head == ("system", "human", "rank by human", "model", "rank by model")
+    assert row(table, "a") == ["0.3000 [0.250, 0.350]", "1", "0.6000 [0.550, 0.650]", "2"]
+    assert row(table, "b") == ["0.2000 [0.150, 0.250]", "2", "n/a", "1"]
+    (bare,) = only(correlation=found).more
+    assert bare.head == ("system", "rank by human", "rank by model")
+
+
 def test_an_unknown_price_is_unknown_and_makes_the_sum_a_lower_bound() -> None:
     stage = {"asked": 2, "known": 0, "joined": 0, "failed": 0, "tokens_in": 1, "seconds": 1.0}
     known = {"stage": "guide", **stage, "cost_usd": 0.25, "unpriced": 0}

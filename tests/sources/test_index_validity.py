@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 
+import orjson
 import pytest
 
+from qrelkit.core.entry import Entry, Fields
 from qrelkit.core.errors import InputError
+from qrelkit.core.qrels import Qrels
+from qrelkit.sources.images import ImageFiles
+from qrelkit.sources.indexed import load_indexed
 from qrelkit.steps.load import load
 
 
@@ -106,3 +113,61 @@ def test_texts_are_read_from_many_threads(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+@dataclass
+class Slow:
+    """A source of one document that does something while it is read."""
+
+    root: Path
+    looks: str
+    meanwhile: Callable[[], object] = lambda: None
+    name: str = "slow"
+    blob: None = None
+
+    def key(self) -> str:
+        return "slow"
+
+    def state(self) -> str:
+        return self.looks
+
+    def documents(self, images: ImageFiles) -> Iterator[Entry]:
+        self.meanwhile()
+        raw = orjson.dumps({"id": "1", "text": self.looks})
+        yield Entry(file="slow", line=1, fields=Fields("1", "", self.looks, {}), raw=raw)
+
+    def queries(self, images: ImageFiles) -> Iterator[Entry]:
+        return iter(())
+
+    def qrels(self) -> dict[str, Callable[[], Qrels]]:
+        return {}
+
+
+def test_an_equal_index_that_another_finishes_first_is_used_by_both(tmp_path: Path) -> None:
+    theirs = []
+    mine = load_indexed(Slow(tmp_path, "same", lambda: theirs.append(load_indexed(Slow(tmp_path, "same")))))
+    assert len(indexes()) == 1
+    assert [c.document("1").text for c in (mine, *theirs)] == ["same", "same"]
+
+
+def test_an_index_that_another_makes_of_a_newer_state_meanwhile_is_left_to_it(tmp_path: Path) -> None:
+    load_indexed(Slow(tmp_path, "first"))
+    (first,) = indexes()
+    mine = load_indexed(Slow(tmp_path, "older", lambda: load_indexed(Slow(tmp_path, "newer"))))
+    assert mine.document("1").text == "older"
+    assert len(indexes()) == 2
+    assert first not in indexes()
+    untouched = indexes()
+    assert load_indexed(Slow(tmp_path, "newer")).document("1").text == "newer"
+    assert indexes() == untouched
+    load_indexed(Slow(tmp_path, "last"))
+    assert len(indexes()) == 1
+
+
+def test_looking_at_an_index_that_is_not_whole_removes_nothing(tmp_path: Path) -> None:
+    load_indexed(Slow(tmp_path, "same"))
+    (index,) = indexes()
+    unfinished = index.with_name("index-0")
+    unfinished.mkdir()
+    load_indexed(Slow(tmp_path, "same"))
+    assert indexes() == [unfinished, index]

@@ -216,3 +216,35 @@ def test_a_drive_that_ended_early_is_a_warning(evidence: Evidence) -> None:
     warnings = report(replace(evidence, tallies=tallies), now=NOW).json()["warnings"]
     assert "judge stopped early (budget); what is missing is not counted as 0" in warnings
     assert "judge: 2 × HTTP 500" in warnings
+
+
+def test_what_scores_and_comparisons_both_warn_of_is_said_once(evidence: Evidence) -> None:
+    # no run answers q9, which people graded; they found nothing relevant for q3: three warnings, one per run and one of q3
+    human = qrels("human", {"q1": {"d1": 2, "d2": 1, "d4": 0}, "q2": {"d1": 1}, "q3": {"d4": 0}, "q9": {"d1": 1}})
+    runs, dials = [GOOD, POOR], {"resamples": 50}
+    one = evaluate(["AP"], runs, human, **dials)
+    several = evaluate(["AP"], runs, {"human": human, "model": MODEL}, **dials)
+    alone, both = compare("AP", runs, [human], **dials), compare("AP", runs, [human, MODEL], **dials)  # type: ignore[arg-type]
+    assert len(one.warnings) == 3
+    assert set(one.warnings) <= set(alone.warnings)
+
+    def told(scores: Any, *comparisons: Any) -> list[str]:
+        warnings: list[str] = report(Evidence(runs=runs, scores=scores, comparisons=comparisons), now=NOW).json()["warnings"]
+        return warnings
+
+    assert told(one, alone) == told({"people": one}, alone) == list(one.warnings)
+    named = [f"human: {warning}" for warning in one.warnings]
+    for said in (told(several, alone, both), told(one, alone, both), told(one, both)):
+        assert said[:3] == named
+        assert said[3:] == [w for w in both.warnings if w not in named]  # that q9 is no query of both
+
+
+def test_every_number_of_scores_groups_and_comparisons_has_its_interval(evidence: Evidence) -> None:
+    said = report(evidence, now=NOW).json()
+    stats = [s for view in said["scores"].values() for tag in view.values() for s in tag.values()]
+    english = said["by"]["language"]["en"]
+    stats += [s for tag in english.values() for s in tag.values()] + said["pairs"]
+    assert len(stats) == 2 * 2 * 2 + 2 * 2 + 1
+    assert all(s["low"] is not None and s["high"] is not None for s in stats)
+    # one query has none, and says so
+    assert {s["reason"] for tag in said["by"]["language"]["de"].values() for s in tag.values()} == {"one query has no interval"}

@@ -122,7 +122,7 @@ def test_one_document_a_judge_cannot_see_does_not_hide_behind_its_text(
     found = call(capsys, "judge")
     blind = [body for body in server.bodies if not images_of(body)]
     assert len(blind) == 1
-    assert "1 missing images, such as images/p04.png, are not shown" in found.err
+    assert "not shown: 1 missing image, such as images/p04.png" in found.err
 
 
 def test_two_projects_share_an_index_and_no_judgment(

@@ -81,7 +81,6 @@ def test_report(judged: Path, capsys: Capture) -> None:
     assert "openai:tiny" in text
 
 
-@pytest.mark.xfail(strict=True, reason="project/reporting: the cost table holds this call's tally only, which asked nothing")
 def test_the_report_says_how_much_was_spent_whenever_it_is_written(judged: Path, capsys: Capture) -> None:
     (stage,) = call(capsys, "report", "--json").json["cost"]
     assert stage["asked"] == PAIRS

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 import typer
 
 from qrelkit.cli.context import JSON, PROJECT, open_project
+
+if TYPE_CHECKING:
+    from qrelkit.steps.agreement import Agreement
 
 
 def agree(
@@ -24,32 +30,21 @@ def agree(
     Without files: the project's judge beside its human judgments, examples left out.
     """
     from qrelkit.cli.output import in_a_pipe, put, put_json, put_statistics, warn
-    from qrelkit.core.errors import InputError
     from qrelkit.core.guideline import Scale
     from qrelkit.formats.files import group_of, read_any_qrels, weight_of
-    from qrelkit.project.line import line_of
     from qrelkit.steps.agree import agree as measure
-    from qrelkit.steps.run import known
 
+    options: dict[str, Any] = {
+        "clip": clip,
+        "scale": Scale.read(scale) if scale else None,
+        "exclude": read_any_qrels(exclude).frame.select("query_id", "doc_id") if exclude else None,
+        "by": group_of(queries, by),
+        "weights": weight_of(queries, weight),
+    }
     if assessor:
-        found = measure(
-            read_any_qrels(assessor),
-            [read_any_qrels(path) for path in humans or ()],
-            clip=clip,
-            scale=Scale.read(scale) if scale else None,
-            exclude=read_any_qrels(exclude).frame.select("query_id", "doc_id") if exclude else None,
-            by=group_of(queries, by),
-            weights=weight_of(queries, weight),
-        )
+        found = measure(read_any_qrels(assessor), [read_any_qrels(path) for path in humans or ()], **options)
     else:
-        with open_project(project) as opened:
-            done = known(line_of(opened))
-        agreements = done.agreements
-        if done.judged is None:
-            raise InputError("nothing is judged yet: `qrelkit judge` comes first")
-        if not agreements:
-            raise InputError("the project has no human judgments: name them under `qrels:`, or bring them with review")
-        found = agreements[0]
+        found = _in_project(project, options)
     if as_json:
         put_json(found.json())
         return
@@ -58,3 +53,31 @@ def agree(
         put_statistics(found.json())
     else:
         put(found.text())
+
+
+def _in_project(project: str, options: Mapping[str, Any]) -> Agreement:
+    """The project's judge beside its people: what an option does not say, the project does. Pairs left out add up."""
+    import polars as pl
+
+    from qrelkit.core.errors import InputError
+    from qrelkit.project.line import line_of
+    from qrelkit.steps.agree import agree as measure
+    from qrelkit.steps.judge import found, standing
+
+    with open_project(project) as opened:
+        line = line_of(opened)
+        pool = line.pool
+        judge = line.judge(pool, None, False)
+        judged = found(standing(pool, judge, line.collection, line.store), judge, line.store)
+        if judged.ungraded == judged.frame.height:
+            raise InputError(f"nothing is judged yet by {judge.name}: `qrelkit judge` comes first")
+        if not line.human:
+            raise InputError("the project has no human judgments: name them under `qrels:`, or bring them with review")
+        left_out = [pairs for pairs in (line.excluded(pool), options["exclude"]) if pairs is not None]
+        own = {
+            "scale": options["scale"] or line.scale,
+            "exclude": pl.concat(left_out).unique() if left_out else None,
+            "weights": options["weights"] or opened.weights(),
+            "seed": line.seed,
+        }
+        return measure(judged.qrels(), list(line.human.values()), **{**options, **own})

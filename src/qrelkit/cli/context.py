@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 PROJECT = typer.Option("qrelkit.yaml", "--project", help="The project's qrelkit.yaml, or its folder.")
 SET = typer.Option([], "--set", metavar="KEY=VALUE", help="Change a key of qrelkit.yaml for this call, e.g. judge.route=shown.")
 JSON = typer.Option(False, "--json", help="Print JSON.")
+COLLAPSE = typer.Option(False, "--collapse", help="Keep the best of a document that a run lists twice.")
+PARENTS = typer.Option("", "--parents", metavar="FILE", help="Variants and their parents: collapse to the parent.")
+COLUMNS = typer.Option("", "--columns", metavar="OURS=THEIRS,...", help="Columns of tables: query_id=qid,doc_id=sku,score=s.")
 STOPPED = {
     "interrupted": "interrupted; nothing is lost, and the same command goes on where it stopped",
     "budget": "stopped: the next request might exceed the budget; with more, the same command goes on where it stopped",
@@ -58,13 +61,26 @@ def _put(config: dict[str, Any], keys: Sequence[str], value: Any) -> None:
     config[keys[-1]] = value
 
 
+def refuse_without_files(**options: object) -> None:
+    """Raises InputError for the first option that is about files, where none was named."""
+    from qrelkit.core.errors import InputError
+
+    for name, value in options.items():
+        if value:
+            keys = "collapse", "parents", "columns"
+            way = f"; the project's own files have the key `{name}:` in qrelkit.yaml" if name in keys else ""
+            raise InputError(f"--{name} is about files named on the command line, and there are none{way}")
+
+
 def warn_of_images(project: Project) -> None:
     """Says which pictures the collection names and cannot show: their documents are judged without them."""
     from qrelkit.cli.output import warn
+    from qrelkit.core.records import counted
 
     notes = project.collection.notes
     kinds = [kind for kind in ("missing", "unreadable", "outside", "remote") if notes.get(f"{kind}_images")]
-    warn([f"{notes[f'{k}_images']:,} {k} images, such as {notes[f'first_{k}_images'][0]}, are not shown" for k in kinds])
+    counts = {kind: counted(notes[f"{kind}_images"], f"{kind} image") for kind in kinds}
+    warn([f"not shown: {count}, such as {notes[f'first_{kind}_images'][0]}" for kind, count in counts.items()])
 
 
 def ending(stopped: str, ungraded: int = 0) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from qrelkit.cli.context import JSON, PROJECT, open_project
+from qrelkit.cli.context import COLLAPSE, COLUMNS, JSON, PARENTS, PROJECT, open_project, refuse_without_files
 
 
 def evaluate(
@@ -16,8 +16,9 @@ def evaluate(
     by: str = typer.Option("", "--by", metavar="COLUMN", help="Split by a column of --queries."),
     weight: str = typer.Option("", "--weight", metavar="COLUMN", help="Weight the means by a column of --queries."),
     leave_out_empty: bool = typer.Option(False, "--leave-out-empty", help="Leave out queries without a relevant document."),
-    collapse: bool = typer.Option(False, "--collapse", help="Keep the best of a document that a run lists twice."),
-    parents: str = typer.Option("", "--parents", metavar="FILE", help="Variants and their parents: collapse to the parent."),
+    collapse: bool = COLLAPSE,
+    parents: str = PARENTS,
+    columns: str = COLUMNS,
     duplicates: str = typer.Option("error", "--duplicates", help="Pairs judged differently twice: first, last, max or min."),
     form: str = typer.Option("", "--format", help="text (in a terminal), tsv (in a pipe), csv, latex or json."),
     project: str = PROJECT,
@@ -29,16 +30,19 @@ def evaluate(
     """
     from qrelkit.cli.output import in_a_pipe, put, put_json, put_text, say
     from qrelkit.core.errors import InputError
-    from qrelkit.formats.files import column_of, distinct_runs, named_qrels, rule, weight_of
+    from qrelkit.formats.files import column_map, column_of, distinct_runs, named_qrels, rule, weight_of
     from qrelkit.project.line import line_of
     from qrelkit.steps.evaluate import evaluate as score
     from qrelkit.steps.run import known
 
-    named, wanted = named_qrels(qrels, rule(duplicates)), measures
-    systems = distinct_runs(runs, collapse=collapse, parents=parents)
+    names, weights, wanted = column_map(columns), weight_of(queries, weight), measures
+    named = named_qrels(qrels, rule(duplicates), names)
+    systems = distinct_runs(runs, collapse=collapse, parents=parents, columns=names)
     if not qrels and not runs:
+        refuse_without_files(collapse=collapse, parents=parents, columns=columns, duplicates=duplicates != "error")
         with open_project(project) as opened:
             done = known(line_of(opened))
+            weights = weights or opened.weights()
         named, systems, wanted = dict(done.views), list(done.line.runs), measures or list(done.line.measures)
     elif not (qrels and runs and measures):
         raise InputError("evaluate needs measures, --qrels and --runs; in a project it needs none of them")
@@ -47,7 +51,7 @@ def evaluate(
         systems,
         named,
         by=column_of(queries, by) if by else None,
-        weights=weight_of(queries, weight),
+        weights=weights,
         per_query=per_query,
         leave_out_empty=leave_out_empty,
     )

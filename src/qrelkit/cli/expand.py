@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from qrelkit.cli.context import JSON, PROJECT, open_project
+from qrelkit.cli.context import COLLAPSE, JSON, PARENTS, PROJECT, open_project, refuse_without_files
 
 
 def expand(
@@ -12,6 +12,8 @@ def expand(
     assessor: str = typer.Option("", "--with", metavar="ASSESSOR.qrels", help="Who fills the holes."),
     runs: list[str] = typer.Option([], "--runs", metavar="FILE...", help="Fill only what these runs retrieved."),
     depth: int = typer.Option(20, "--depth", help="How far down each run."),
+    collapse: bool = COLLAPSE,
+    parents: str = PARENTS,
     relevant_from: int = typer.Option(None, "--relevant-from", help="The lowest grade that counts as relevant (1)."),
     queries: str = typer.Option("", "--queries", metavar="FILE", help="A table of queries with further columns."),
     by: str = typer.Option("", "--by", metavar="COLUMN", help="Also count within each value of a column of --queries."),
@@ -34,9 +36,11 @@ def expand(
     from qrelkit.steps.pool import pool
     from qrelkit.steps.run import known
 
+    if not runs:
+        refuse_without_files(collapse=collapse, parents=parents)
     options = {"relevant_from": relevant_from, "zero_fill": zero_fill}
     if human and assessor:
-        pooled = pool(distinct_runs(runs), depth) if runs else None
+        pooled = pool(distinct_runs(runs, collapse=collapse, parents=parents), depth) if runs else None
         found = fill(read_any_qrels(human), read_any_qrels(assessor), pool=pooled, **options)  # type: ignore[arg-type]
     elif human or assessor:
         raise InputError("expand needs both: HUMAN.qrels and --with ASSESSOR.qrels; in a project it needs neither")

@@ -117,8 +117,10 @@ def _readable(value: Any) -> str:
 def money(usd: float | None, unpriced: int = 0) -> str:
     """Dollars; what has no known price is said to be unknown, never 0."""
     if unpriced:
+        from qrelkit.core.records import counted
+
         known = f"${usd:.4f} + " if usd else ""
-        return f"{known}price unknown for {unpriced:,} replies"
+        return f"{known}price unknown for {counted(unpriced, 'reply')}"
     return "price unknown" if usd is None else f"${usd:.4f}" if usd < 1 else f"${usd:,.2f}"
 
 

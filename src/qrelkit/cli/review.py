@@ -22,6 +22,7 @@ def review(
     """Hand pairs to a person in a spreadsheet, and bring the grades back."""
     from qrelkit.cli.output import put_json, say
     from qrelkit.core.errors import InputError
+    from qrelkit.core.records import counted
     from qrelkit.project.review import read_sheet, write_sheet
     from qrelkit.steps.pool import pool
 
@@ -31,12 +32,13 @@ def review(
         if to:
             pairs = pool(opened.runs(), opened.config.depth).frame
             rows = write_sheet(Path(to), pairs, opened.collection, opened.scale, seed=seed, n=n or None)
-            say(f"{rows:,} pairs in {to}; type the grades, then: qrelkit review --from {to} --assessor NAME")
+            say(f"{counted(rows, 'pair')} in {to}; type the grades, then: qrelkit review --from {to} --assessor NAME")
             return
         result = read_sheet(Path(source), assessor, collection=opened.collection, scale=opened.scale, store=opened.store)
     for problem in result.problems:
         say(problem)
-    say(f"{assessor}: {result.added:,} new, {result.corrected:,} corrected, {result.known:,} known, {result.blank:,} rows blank")
+    counts = f"{result.added:,} new, {result.corrected:,} corrected, {result.known:,} known"
+    say(f"{assessor}: {counts}, {counted(result.blank, 'row')} blank")
     if as_json:
         put_json({k: getattr(result, k) for k in ("added", "corrected", "blank", "known", "problems")})
     if result.problems:

@@ -13,7 +13,7 @@ The scale is data. Built in: `product-3`, `binary`, `trec-0-3`, `likert-0-4`, `a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -226,6 +226,7 @@ class Guideline:
     scale: Scale
     instructions: str = ""
     queries: Mapping[str, QueryGuideline] = field(default_factory=dict)
+    required: bool = False  # a query without a part of its own is not judged
 
     def version(self, query_id: str) -> str:
         """The version used for one query: that of its own part, "" where it has none."""
@@ -236,8 +237,3 @@ class Guideline:
         approved = sum(bool(q.approved) for q in self.queries.values())
         return f"Guideline({self.scale.name}, {len(self.queries)} queries with a part of their own, {approved} approved)"
 
-
-def order_of(labels: Sequence[str], scale: Scale) -> list[int]:
-    """The values of grade labels, in their order."""
-    by_label = {g.label: g.value for g in scale.grades}
-    return [by_label[label] for label in labels]

@@ -11,6 +11,8 @@ from typing import Any, Literal
 import polars as pl
 
 from qrelkit.core.errors import InputError, Mismatch
+from qrelkit.core.records import counted
+from qrelkit.core.run import with_ids
 
 COLUMNS = ("query_id", "doc_id", "grade", "outcome", "origin")
 
@@ -31,19 +33,21 @@ class Qrels:
         source: str = "",
     ) -> Qrels:
         """Qrels from a frame with query_id, doc_id, grade. Pairs listed twice with the same grade are merged and
-        counted; with different grades they are an error unless a rule is named."""
+        counted; with different grades they are an error unless a rule is named. Raises InputError for missing columns,
+        null ids, and grades that are no whole numbers."""
         where = f"{source}: " if source else ""
         for column in ("query_id", "doc_id", "grade"):
             if column not in frame.columns:
                 raise InputError(f"{where}qrels need a column {column!r}; there are {', '.join(frame.columns)}")
-        grade = pl.col("grade").cast(pl.Int32)
-        frame = frame.with_columns(pl.col("query_id", "doc_id").cast(pl.String), grade)
+        frame = with_ids(frame, f"{where}qrels {name!r}")
+        frame = frame.with_columns(grade=_whole(frame, f"{where}qrels {name!r}"))
+        grade = pl.col("grade")
         if "outcome" not in frame.columns:
             frame = frame.with_columns(outcome=pl.when(grade.is_null()).then(pl.lit("failed")).otherwise(pl.lit("graded")))
         if "origin" not in frame.columns:
             frame = frame.with_columns(origin=pl.lit(name))
         keep = [*COLUMNS, *(c for c in ("expected",) if c in frame.columns)]
-        frame = frame.select(keep)
+        frame = frame.select(keep).cast({"expected": pl.Float64} if "expected" in keep else {})
         notes: dict[str, Any] = {}
         key = ["query_id", "doc_id"]
         if frame.select(pl.struct(key).n_unique()).item() < frame.height:
@@ -51,9 +55,10 @@ class Qrels:
             if clash.height and duplicates == "error":
                 row = clash.row(0, named=True)
                 raise InputError(
-                    f"{where}{clash.height} pairs have several different grades; the first is query {row['query_id']!r}, "
-                    f"document {row['doc_id']!r} with grades {sorted(g for g in row['grade'] if g is not None)}. Resolve them, "
-                    "or name a rule (--duplicates first|last|max|min)"
+                    f"{where}{counted(clash.height, 'pair')} with several different grades; the first is "
+                    f"query {row['query_id']!r}, document {row['doc_id']!r} with grades "
+                    f"{sorted(g for g in row['grade'] if g is not None)}. Resolve them, or name a rule "
+                    "(--duplicates first|last|max|min)"
                 )
             before = frame.height
             if duplicates in ("max", "min"):
@@ -61,6 +66,11 @@ class Qrels:
             frame = frame.unique(key, keep="last" if duplicates == "last" else "first", maintain_order=True)
             notes |= {"merged": before - frame.height, "conflicts": clash.height}
         return Qrels(frame, name, notes)
+
+    def updated(self, newer: Qrels) -> Qrels:
+        """These qrels with the pairs of `newer` instead of or besides their own, each with its origin."""
+        both = pl.concat([self.frame, newer.frame], how="diagonal")
+        return Qrels(both.unique(["query_id", "doc_id"], keep="last", maintain_order=True), self.name, self.notes)
 
     @property
     def graded(self) -> pl.DataFrame:
@@ -94,4 +104,25 @@ class Qrels:
     def __repr__(self) -> str:
         none = self.frame["grade"].null_count()
         ungraded = f", {none:,} ungraded" if none else ""
-        return f"Qrels({self.name}: {self.frame['query_id'].n_unique()} queries, {self.frame.height:,} pairs{ungraded})"
+        queries, pairs = counted(self.frame["query_id"].n_unique(), "query"), counted(self.frame.height, "pair")
+        return f"Qrels({self.name}: {queries}, {pairs}{ungraded})"
+
+
+def _whole(frame: pl.DataFrame, what: str) -> pl.Series:
+    """The grades as Int32, null where there is none. Raises InputError at the first that is no whole number."""
+    given = frame["grade"]
+    try:
+        grades = given.cast(pl.Int32, strict=False)
+        wrong = given.is_not_null() & grades.is_null()
+        if not given.dtype.is_integer():
+            numbers = given.cast(pl.Float64, strict=False)  # of 0.9, a cast to whole numbers would make 0
+            wrong |= given.is_not_null() & (numbers != grades).fill_null(True)
+    except pl.exceptions.PolarsError:
+        raise InputError(f"{what}: column 'grade' is {given.dtype}, not whole numbers") from None
+    if wrong.any():
+        row = frame.row(wrong.arg_max() or 0, named=True)
+        raise InputError(
+            f"{what}: the grade of query {row['query_id']!r}, document {row['doc_id']!r} is {row['grade']!r}, not "
+            "a whole number; round it before it is used as a grade"
+        )
+    return grades

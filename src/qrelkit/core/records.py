@@ -124,3 +124,9 @@ class Estimate:
 def finite(value: float | None) -> float | None:
     """None for NaN and infinities, which JSON does not have."""
     return None if value is None or not math.isfinite(value) else float(value)
+
+
+def counted(n: int, noun: str) -> str:
+    """`1 query`, `2 queries`, `1,000 pairs`."""
+    plural = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
+    return f"{n:,} {noun if n == 1 else plural}"

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import polars as pl
 
 from qrelkit.core.errors import InputError, Mismatch
+from qrelkit.core.records import counted
 
 SCHEMA = {"query_id": pl.String, "doc_id": pl.String, "score": pl.Float64, "rank": pl.UInt32}
 
@@ -37,7 +38,7 @@ class Run:
 
         `duplicates="collapse"` keeps the best-scored row of a document listed twice and counts the others in
         `notes["collapsed"]`; `parents` maps variants to a parent id first (then collapsing is implied). Raises
-        InputError for missing columns, null or NaN scores, and duplicates.
+        InputError for missing columns, null ids, null or NaN scores, and duplicates.
         """
         where = f"{source}: " if source else ""
         for column in ("query_id", "doc_id"):
@@ -47,15 +48,13 @@ class Run:
             if "rank" not in frame.columns:
                 raise InputError(f"{where}a run needs a column 'score' or 'rank'; there are {', '.join(frame.columns)}")
             frame = frame.with_columns(score=-pl.col("rank").cast(pl.Float64))
-        frame = frame.select(
-            pl.col("query_id").cast(pl.String), pl.col("doc_id").cast(pl.String), pl.col("score").cast(pl.Float64)
-        )
-        bad = frame.filter(pl.col("score").is_null() | pl.col("score").is_nan() | pl.col("doc_id").is_null())
+        frame = with_ids(frame, f"{where}run {tag!r}").select("query_id", "doc_id", pl.col("score").cast(pl.Float64))
+        bad = frame.filter(pl.col("score").is_null() | pl.col("score").is_nan())
         if bad.height:
             row = bad.row(0, named=True)
             raise InputError(
-                f"{where}{bad.height} rows of run {tag!r} have no usable score; the first is query {row['query_id']!r}, "
-                f"document {row['doc_id']!r}. Give every row a number, or leave the row out"
+                f"{where}run {tag!r} has {counted(bad.height, 'row')} without a usable score; the first is "
+                f"query {row['query_id']!r}, document {row['doc_id']!r}. Give every row a number, or leave the row out"
             )
         if parents is not None:
             frame = frame.with_columns(doc_id=pl.col("doc_id").replace(dict(parents)))
@@ -67,8 +66,9 @@ class Run:
         if twice and duplicates == "error":
             row = frame.filter(pl.struct("query_id", "doc_id").is_duplicated()).row(0, named=True)
             raise InputError(
-                f"{where}run {tag!r} lists document {row['doc_id']!r} twice for query {row['query_id']!r} ({twice} such rows "
-                "in all); repair the run, or ask for duplicates to be collapsed to the best-ranked one (--collapse)"
+                f"{where}run {tag!r} lists document {row['doc_id']!r} twice for query {row['query_id']!r} "
+                f"({counted(twice, 'such row')} in all); repair the run, or ask for duplicates to be collapsed to the "
+                "best-ranked one (--collapse)"
             )
         if twice:
             frame = frame.unique(["query_id", "doc_id"], keep="first", maintain_order=True)
@@ -105,7 +105,17 @@ class Run:
         return self.frame.height
 
     def __repr__(self) -> str:
-        return f"Run({self.tag}: {self.frame['query_id'].n_unique()} queries, {self.frame.height:,} documents)"
+        return f"Run({self.tag}: {counted(self.frame['query_id'].n_unique(), 'query')}, {counted(self.frame.height, 'document')})"
+
+
+def with_ids(frame: pl.DataFrame, what: str) -> pl.DataFrame:
+    """The frame with `query_id` and `doc_id` as strings. Raises InputError where a row of `what` lacks one."""
+    for name in ("query_id", "doc_id"):
+        missing = frame[name].is_null()
+        if missing.any():
+            first = (missing.arg_max() or 0) + 1
+            raise InputError(f"{what} has {counted(int(missing.sum()), 'row')} without a {name}; the first is row {first}")
+    return frame.with_columns(pl.col("query_id", "doc_id").cast(pl.String))
 
 
 def in_trec_order(frame: pl.DataFrame) -> pl.DataFrame:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from qrelkit.core.errors import InputError
+from qrelkit.core.records import counted
 from qrelkit.formats.jsonl import BOM, check_utf8, open_bytes, read_jsonl
 
 LONGEST_FIELD = 2**31 - 1  # the module's own limit, 128 kB, is too little for a document
@@ -45,17 +46,21 @@ def row_line(path: Path, row: int, kind: str) -> int:
     return next(line for at, (line, _) in enumerate(csv_rows(text_lines(path), kind, str(path)), -1) if at == row)
 
 
+def check_widths(path: Path, data: bytes, kind: str) -> None:
+    """Raises InputError at the first row with more or fewer fields than the header."""
+    width = 0
+    for line, row in csv_rows(io.TextIOWrapper(io.BytesIO(data.removeprefix(BOM)), "utf-8", newline=""), kind, str(path)):
+        width = width or len(row)
+        if len(row) != width:
+            raise InputError(f"{path}:{line}: has {counted(len(row), 'field')} where the header has {width}")
+
+
 def broken_line(path: Path, data: bytes, kind: str, reason: str) -> InputError:
     """The complaint about a table that Polars refused, with the line that is to blame."""
-    data = data.removeprefix(BOM)
-    width = 0
     try:
-        for number, raw in enumerate(data.split(b"\n"), 1):
+        for number, raw in enumerate(data.removeprefix(BOM).split(b"\n"), 1):
             check_utf8(raw, f"{path}:{number}")
-        for line, row in csv_rows(io.StringIO(data.decode(), newline=""), kind, str(path)):
-            width = width or len(row)
-            if len(row) != width:
-                return InputError(f"{path}:{line}: has {len(row)} fields where the header has {width}")
+        check_widths(path, data, kind)
     except InputError as error:
         return error
     return InputError(f"{path}: cannot be read as a table ({reason})")

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import polars as pl
 
 from qrelkit.core.errors import InputError, UnknownName
 from qrelkit.core.qrels import Qrels
 from qrelkit.core.run import Run
-from qrelkit.formats.tables import qrels_from_table, read_table, runs_from_table
+from qrelkit.formats.tables import names_of, qrels_from_table, read_table, runs_from_table
 from qrelkit.formats.trec import distinct_tags, read_qrels, read_runs
 
 Rule = Literal["error", "first", "last", "max", "min"]
 TABLES = (".csv", ".parquet", ".jsonl", ".csv.gz", ".jsonl.gz")
+RUN_COLUMNS = ("query_id", "doc_id", "score", "rank", "tag")
+QRELS_COLUMNS = ("query_id", "doc_id", "grade")
 
 
 def rule(name: str) -> Rule:
@@ -26,21 +28,67 @@ def rule(name: str) -> Rule:
     return rules[name]
 
 
-def read_any_runs(path: str, *, collapse: bool = False, parents: Mapping[str, str] | None = None) -> list[Run]:
-    """Every run of a file, TREC or table. `collapse` keeps the best of a document listed twice; `parents`: variant → parent."""
+def column_map(text: str) -> dict[str, str]:
+    """Our column names and the file's: `query_id=qid,score=s` as a mapping."""
+    out = {}
+    for part in filter(None, text.split(",")):
+        ours, equals, theirs = (word.strip() for word in part.partition("="))
+        if not equals or not theirs:
+            raise InputError(f"columns are named OURS=THEIRS, such as query_id=qid,doc_id=sku; found {part!r}")
+        out[ours] = theirs
+    return checked_columns(out)
+
+
+def checked_columns(columns: Mapping[str, str]) -> dict[str, str]:
+    """The same map; UnknownName where it names a column that neither runs nor qrels have."""
+    for ours in columns:
+        if ours not in (*RUN_COLUMNS, *QRELS_COLUMNS):
+            raise UnknownName("column of runs and qrels", ours, (*RUN_COLUMNS, *QRELS_COLUMNS))
+    return dict(columns)
+
+
+def is_table(path: str, columns: Mapping[str, str]) -> bool:
+    """Whether a file is no TREC file: by its suffix; `.tsv` where its header has a mapped column."""
+    if path.endswith((".tsv", ".tsv.gz")):
+        return bool(columns) and not {*columns.values()}.isdisjoint(names_of(Path(path)))
+    return path.endswith(TABLES)
+
+
+def map_for(path: str, columns: Mapping[str, str], wanted: Sequence[str]) -> dict[str, str]:
+    """The part of a column map that is about this file; one that has our name and not the other needs no map."""
+    there = names_of(Path(path)) if columns else []
+    return {ours: theirs for ours, theirs in columns.items() if ours in wanted and (theirs in there or ours not in there)}
+
+
+def read_any_runs(
+    path: str, *, collapse: bool = False, parents: Mapping[str, str] | None = None, columns: Mapping[str, str] | None = None
+) -> list[Run]:
+    """Every run of a file, TREC or table. `collapse` keeps the best of a document listed twice; `parents`: variant → parent.
+
+    `columns` (ours → the file's) is for tables; a TREC file has no names.
+    """
     rule: Literal["error", "collapse"] = "collapse" if collapse else "error"
-    if path.endswith(TABLES):
-        return runs_from_table(path, duplicates=rule, parents=parents)
-    runs = read_runs(path, duplicates=rule)
+    columns = columns or {}
+    if is_table(path, columns):
+        return runs_from_table(path, map_for(path, columns, RUN_COLUMNS), duplicates=rule, parents=parents)
     if parents is None:
-        return runs
-    return [Run.of(run.frame, run.tag, parents=parents, source=path) for run in runs]
+        return read_runs(path, duplicates=rule)
+    return [_of_parents(run, parents) for run in read_runs(path, duplicates="collapse")]
 
 
-def read_any_qrels(path: str, name: str | None = None, duplicates: Rule = "error") -> Qrels:
+def _of_parents(run: Run, parents: Mapping[str, str]) -> Run:
+    found = Run.of(run.frame, run.tag, parents=parents)
+    collapsed = run.notes.get("collapsed", 0) + found.notes.get("collapsed", 0)
+    return Run(found.frame, run.tag, {"collapsed": collapsed} if collapsed else {})
+
+
+def read_any_qrels(
+    path: str, name: str | None = None, duplicates: Rule = "error", columns: Mapping[str, str] | None = None
+) -> Qrels:
     """The qrels of a file, TREC or table; `duplicates` names the rule for pairs with several different grades."""
-    if path.endswith(TABLES):
-        return qrels_from_table(path, name=name, duplicates=duplicates)
+    columns = columns or {}
+    if is_table(path, columns):
+        return qrels_from_table(path, map_for(path, columns, QRELS_COLUMNS), name=name, duplicates=duplicates)
     return read_qrels(path, name=name, duplicates=duplicates)
 
 
@@ -52,21 +100,24 @@ def read_parents(path: str) -> dict[str, str]:
     return dict(frame.select(pl.all().cast(pl.String)).iter_rows())
 
 
-def distinct_runs(paths: Sequence[str], *, collapse: bool = False, parents: str = "") -> list[Run]:
+def distinct_runs(
+    paths: Sequence[str], *, collapse: bool = False, parents: str = "", columns: Mapping[str, str] | None = None
+) -> list[Run]:
     """The runs of several files; where tags clash, file names are the tags. `parents` is a file of variants."""
     mapping = read_parents(parents) if parents else None
-    return distinct_tags([(run, path) for path in paths for run in read_any_runs(path, collapse=collapse, parents=mapping)])
+    options: dict[str, Any] = {"collapse": collapse, "parents": mapping, "columns": columns}
+    return distinct_tags([(run, path) for path in paths for run in read_any_runs(path, **options)])
 
 
-def named_qrels(values: Sequence[str], duplicates: Rule = "error") -> dict[str, Qrels]:
+def named_qrels(values: Sequence[str], duplicates: Rule = "error", columns: Mapping[str, str] | None = None) -> dict[str, Qrels]:
     """Qrels from `FILE` or `NAME=FILE`; raises InputError when two have one name."""
     out: dict[str, Qrels] = {}
     for value in values:
         name, equals, path = value.partition("=")
         if equals and not Path(value).exists():
-            found = read_any_qrels(path, name, duplicates)
+            found = read_any_qrels(path, name, duplicates, columns)
         else:
-            found = read_any_qrels(value, None, duplicates)
+            found = read_any_qrels(value, None, duplicates, columns)
         if found.name in out:
             raise InputError(f"two qrels are called {found.name!r}; name them: --qrels human={value}")
         out[found.name] = found
@@ -95,9 +146,15 @@ def weight_of(path: str, column: str) -> dict[str, float] | None:
     """Query → weight, from a column of numbers; None without a column."""
     if not column:
         return None
-    values = column_of(path, column)
+    return weights_in(column_of(path, column), path)
+
+
+def weights_in(values: pl.DataFrame, where: str) -> dict[str, float]:
+    """Query → weight, from a frame of query_id and one column. Raises InputError at the first that is not a number."""
+    column = values.columns[1]
     numbers = values[column].cast(pl.Float64, strict=False)
     if numbers.null_count():
-        bad = values.filter(numbers.is_null()).row(0)
-        raise InputError(f"{path}: the weight of query {bad[0]!r} is {bad[1]!r}, not a number")
+        query_id, found = values.filter(numbers.is_null()).row(0)
+        said = "empty" if found is None else repr(found)
+        raise InputError(f"{where}: the {column} of query {query_id!r} is {said}, and no number to weigh it with")
     return dict(zip(values["query_id"], numbers, strict=True))

@@ -20,7 +20,7 @@ from qrelkit.core.files import write_whole
 from qrelkit.core.indexing import as_series
 from qrelkit.core.qrels import Qrels
 from qrelkit.core.run import Run
-from qrelkit.formats.csv_lines import broken_line, csv_rows, row_line, text_lines
+from qrelkit.formats.csv_lines import broken_line, check_widths, csv_rows, row_line, text_lines
 from qrelkit.formats.jsonl import BOM, open_bytes, read_jsonl
 
 SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl")
@@ -170,9 +170,12 @@ def _read(path: Path) -> pl.DataFrame:
     try:
         separator, quote = ("\t", None) if kind == ".tsv" else (",", '"')
         frame = pl.read_csv(io.BytesIO(data), infer_schema=False, separator=separator, quote_char=quote)
-        return frame.filter(~pl.all_horizontal(pl.all().is_null() | (pl.all() == "")))  # a blank line is a row to Polars
     except pl.exceptions.PolarsError as error:
         raise broken_line(path, data, kind, first_line(error)) from None
+    frame = frame.filter(~pl.all_horizontal(pl.all().is_null() | (pl.all() == "")))  # a blank line is a row to Polars
+    if frame.width and frame[:, -1].null_count():
+        check_widths(path, data, kind)  # Polars fills a short row up with nulls
+    return frame
 
 
 def _read_jsonl(path: Path) -> pl.DataFrame:

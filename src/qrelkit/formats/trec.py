@@ -28,6 +28,7 @@ import polars as pl
 from qrelkit.core.errors import InputError
 from qrelkit.core.files import write_whole
 from qrelkit.core.qrels import Qrels
+from qrelkit.core.records import counted
 from qrelkit.core.run import Run
 
 QRELS_FORMS = "query iteration document grade, or query document grade"
@@ -212,8 +213,8 @@ def first_line(data: bytes, path: str | Path) -> tuple[str, list[str]]:
 
 
 def unknown_form(path: str | Path, first: str, fields: Sequence[str], forms: str) -> InputError:
-    comma = "; it looks like CSV, which needs a column map" if first.count(",") >= 2 else ""
-    return InputError(f"{path}: the first line has {len(fields)} columns: {first[:80]!r}; expected {forms}{comma}")
+    comma = "; it looks like CSV: call it .csv, and name its columns (--columns)" if first.count(",") >= 2 else ""
+    return InputError(f"{path}: the first line has {counted(len(fields), 'column')}: {first[:80]!r}; expected {forms}{comma}")
 
 
 def table(data: bytes, layout: Layout, path: str | Path) -> pl.DataFrame:
@@ -298,7 +299,7 @@ def patient(data: bytes, layout: Layout, path: str | Path) -> pl.DataFrame:
             shown = line.decode("utf-8", "replace").strip()[:80]
             filled = sum(1 for field in fields if field)
             raise InputError(
-                f"{where}: {filled} columns where {len(layout.columns)} are expected ({layout.words}): {shown!r}; "
+                f"{where}: {counted(filled, 'column')} where {len(layout.columns)} are expected ({layout.words}): {shown!r}; "
                 "repair or remove the line"
             )
         for name, index in wanted.items():

@@ -11,7 +11,6 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from random import Random
 from typing import Literal
 
 import polars as pl
@@ -19,6 +18,7 @@ import polars as pl
 from qrelkit.core.collection import Collection
 from qrelkit.core.errors import Mismatch
 from qrelkit.core.qrels import Qrels
+from qrelkit.core.wire import digest_of
 from qrelkit.judges.pointwise import Example
 
 _WORD = re.compile(r"\w+")
@@ -61,10 +61,11 @@ def pairs_shown(examples: Mapping[str, Sequence[Example]]) -> pl.DataFrame:
 
 
 def _in_turn(judged: pl.DataFrame, draw: Draw) -> list[tuple[str, str, int]]:
-    """`draw.n` rows, one grade after the other, each grade's rows in seeded order."""
-    rows = judged.select("query_id", "doc_id", "grade").sort("query_id", "doc_id").rows()
+    """`draw.n` rows, one grade after the other, each grade's rows in an order by digest of seed and pair: a new judgment
+    rarely changes who is drawn, and so rarely makes everything be judged again."""
+    rows = judged.select("query_id", "doc_id", "grade").rows()
     by_grade: dict[int, list[tuple[str, str, int]]] = {}
-    for row in Random(draw.seed).sample(rows, len(rows)):
+    for row in sorted(rows, key=lambda row: digest_of([draw.seed, row[0], row[1]])):
         by_grade.setdefault(row[2], []).append(row)
     turns = [rows_of[i] for i in range(draw.n) for _, rows_of in sorted(by_grade.items(), reverse=True) if i < len(rows_of)]
     return turns[: draw.n]

@@ -92,7 +92,7 @@ class Lexical:
         """Every pair at once: query_id, doc_id, grade (Int32, null where refused), outcome, reason, in the order of `fit`."""
         return self._frame
 
-    def query_key(self, query_id: str, fingerprint: str) -> str:
+    def query_key(self, query_id: str, fingerprint: str, images: Sequence[str] = ()) -> str:
         """The query itself; the documents around it that decide the weights are in `settings`."""
         return fingerprint
 

@@ -84,10 +84,12 @@ class Pointwise:
     def key(self) -> str:
         return digest_of(self.settings)
 
-    def query_key(self, query_id: str, fingerprint: str) -> str:
-        """What of the query's side decides a judgment: the query, its guideline's version, the examples shown."""
+    def query_key(self, query_id: str, fingerprint: str, images: Sequence[str]) -> str:
+        """What of the query's side decides a judgment: the query with its images (digests), the descriptions used, its
+        guideline's version, the examples shown."""
         shown = [[e.query.fingerprint, e.document.fingerprint, e.grade] for e in self.examples.get(query_id, ())]
-        return digest_of([fingerprint, self._version(query_id), shown])
+        told = [self.descriptions.get(image) for image in images] if self.look.route == "described" else []
+        return digest_of([fingerprint, self._version(query_id), shown, *([told] if told else [])])
 
     def doc_key(self, doc_id: str, fingerprint: str, images: Sequence[str]) -> str:
         """What of the document's side decides it: the document with its images (digests), the descriptions used."""
@@ -96,7 +98,7 @@ class Pointwise:
         return digest_of([fingerprint, [self.descriptions.get(image) for image in images]])
 
     def flow(self, group: Sequence[Pair]) -> Flow[Sequence[Judgment]]:
-        blind = [self._cannot_be_shown(pair.document) for pair in group]
+        blind = [self._cannot_be_shown(pair) for pair in group]
         asked = [
             self._request(pair, pair.sample * self.samples + n)
             for pair, problem in zip(group, blind, strict=True)
@@ -160,7 +162,8 @@ class Pointwise:
         known = self._query_parts.get(query.query_id)
         if known is None:
             own = self.guideline.queries.get(query.query_id)
-            known = (text(self.prompt.render("query", query=query, guideline=own, **self._words)), *self._pictures(query.images))
+            words = {"query": query, "guideline": own, **self._seen(query.images), **self._words}
+            known = (text(self.prompt.render("query", **words)), *self._pictures(query.images))
             for example in self.examples.get(query.query_id, ()):
                 known = (*known, *self._example(example, query))
             self._query_parts[query.query_id] = known
@@ -170,7 +173,8 @@ class Pointwise:
         label = self.guideline.scale.labels[self.guideline.scale.values.index(example.grade)]
         other = example.query.query_id != query.query_id
         words = {"query": example.query, "document": self.look.at(example.document)[0], "other_query": other}
-        shown = text(self.prompt.render("example", label=label, grade=example.grade, **words, **self._words))
+        seen = self._seen(example.document.images)
+        shown = text(self.prompt.render("example", label=label, grade=example.grade, **words, **seen, **self._words))
         return (shown, *self._pictures(example.document.images))
 
     def _document_side(self, document: Document) -> tuple[Part, ...]:
@@ -184,18 +188,24 @@ class Pointwise:
 
     def _document_block(self, document: Document) -> str:
         seen, cut = self.look.at(document)
-        described = [self.descriptions[i.digest] for i in document.images] if self.look.route == "described" else []
-        captions = [i.caption for i in document.images] if self.look.route == "shown" else []
         fields = {name: document.columns[name] for name in self.look.fields if document.columns.get(name) not in (None, "")}
-        return self.prompt.render("document", document=seen, fields=fields, descriptions=described, captions=captions, cut=cut)
+        return self.prompt.render("document", document=seen, fields=fields, cut=cut, **self._seen(document.images))
+
+    def _seen(self, images: Sequence[Image]) -> dict[str, list[str]]:
+        """What the text says of images on this route: their descriptions (with captions), or the captions of those shown."""
+        described, shown = self.look.route == "described", self.look.route == "shown"
+        told = [f"{i.caption}: {t}" if i.caption else t for i in images if (t := self.descriptions.get(i.digest))]
+        return {"descriptions": told if described else [], "captions": [i.caption for i in images] if shown else []}
 
     def _pictures(self, images: Sequence[Image]) -> tuple[Part, ...]:
         return tuple(picture(image, self.look.shrink) for image in images) if self.look.route == "shown" else ()
 
-    def _cannot_be_shown(self, document: Document) -> str:
-        """Why a document cannot be judged on this route; never a silent downgrade to its text."""
+    def _cannot_be_shown(self, pair: Pair) -> str:
+        """Why a pair cannot be judged as was asked for: a missing description or guideline is never passed over."""
+        if self.guideline.required and pair.query.query_id not in self.guideline.queries:
+            return f"query {pair.query.query_id} has no guideline to be judged by; run `guide`, or approve one"
         if self.look.route == "described":
-            for image in document.images:
+            for image in (*pair.query.images, *pair.document.images):
                 if image.digest not in self.descriptions:
                     return f"image {image.name or image.digest[:12]} has no description; run `describe` first"
         return ""
@@ -203,7 +213,11 @@ class Pointwise:
     # reading
 
     def _read(self, reply: Reply) -> Verdict:
-        return read_reply(reply, self.guideline.scale, str(self.prompt.meta.get("marker", MARKER)))
+        return read_reply(reply, self.guideline.scale, self._marker)
+
+    @cached_property
+    def _marker(self) -> str:
+        return str(self.prompt.meta.get("marker", MARKER))
 
     def _judgment(self, pair: Pair, answers: Sequence[_Answer]) -> Judgment:
         first = answers[0]
@@ -212,7 +226,11 @@ class Pointwise:
         if verdict.grade is not None:
             scale = self.guideline.scale
             several = len(answers) > 1
-            probabilities = shares([a.verdict for a in answers], scale) if several else verdict_probabilities(first.reply, scale)
+            probabilities = (
+                shares([a.verdict for a in answers], scale)
+                if several
+                else verdict_probabilities(first.reply, scale, self._marker)
+            )
         costs = [answer.cost_usd for answer in answers if answer.cost_usd is not None]
         return Judgment(
             query_id=pair.query.query_id,
@@ -257,7 +275,12 @@ class _Answer:
 
 
 def settled(verdicts: Sequence[Verdict]) -> Verdict:
-    """The most frequent grade, the lower one on a tie; the first verdict where there is no grade at all."""
+    """The most frequent grade, the lower one on a tie; the first verdict where there is no grade at all.
+
+    Where one sample failed the whole has failed: the others are in the ledger, and the next run asks only for what is missing.
+    """
+    if failed := next((v for v in verdicts if v.outcome == "failed"), None):
+        return failed
     votes = Counter(v.grade for v in verdicts if v.grade is not None)
     if not votes:
         return verdicts[0]

@@ -106,21 +106,37 @@ def _number(value: float, scale: Scale, reason: str) -> Verdict:
     return Verdict(None, "out_of_range", f"{value:g} is not on the scale {', '.join(map(str, scale.values))}")
 
 
-def verdict_probabilities(reply: Reply, scale: Scale) -> tuple[float, ...] | None:
+def verdict_probabilities(reply: Reply, scale: Scale, marker: str = MARKER) -> tuple[float, ...] | None:
     """Probability of each grade, lowest first, from the tokens' probabilities where the verdict was written.
 
-    The last token that, stripped of quotes and blanks, is a number of the scale; the alternatives at that place which
-    are numbers of the scale are normalised to 1. None where the verdict was a label of several tokens or nothing was given.
+    The token in which the verdict begins, and its alternatives, stand for the grade whose label or number they are, or
+    alone begin; they are normalised to 1. None where nothing was given, or the first token does not tell the labels apart.
     """
-    if not reply.token_probabilities:
-        return None
-    names = {str(v): i for i, v in enumerate(scale.values)}
-    for token, alternatives in reversed(reply.token_probabilities):
-        if token.strip(" \"'\n") in names:
-            weights = [0.0] * len(names)
-            for other, log_probability in alternatives.items():
-                if (key := other.strip(" \"'\n")) in names:
-                    weights[names[key]] += math.exp(log_probability)
-            total = sum(weights)
-            return tuple(w / total for w in weights) if total > 0 else None
-    return None
+    start, at = verdict_start("".join(token for token, _ in reply.token_probabilities or ()), marker), 0
+    weights = [0.0] * len(scale.grades)
+    for token, alternatives in reply.token_probabilities or ():
+        at += len(token)
+        if at > start:
+            for said, log_probability in alternatives.items() if _place(token, scale) is not None else ():
+                if (place := _place(said, scale)) is not None:
+                    weights[place] += math.exp(log_probability)
+            break
+    total = sum(weights)
+    return tuple(w / total for w in weights) if total > 0 else None
+
+
+def verdict_start(text: str, marker: str) -> int:
+    """Where in a reply the verdict begins: after the last `"verdict":`, or the marker, or at its first word."""
+    found = [*re.finditer(r'"verdict"\s*:\s*"?', text), *re.finditer(rf"^{re.escape(marker)}\s*", text, re.M | re.I)]
+    return found[-1].end() if found else len(text) - len(text.lstrip())
+
+
+def _place(token: str, scale: Scale) -> int | None:
+    """The only grade that a token can begin."""
+    said = token.strip(" \"'\n`*:").lower()
+    exact = {i for i, g in enumerate(scale.grades) if said in (g.label.lower(), str(g.value))}
+    begun = {
+        i for i, g in enumerate(scale.grades) if said and (g.label.lower().startswith(said) or str(g.value).startswith(said))
+    }
+    found = exact or begun
+    return found.pop() if len(found) == 1 else None

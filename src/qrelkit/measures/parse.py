@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from qrelkit.core.errors import InputError, UnknownName
 from qrelkit.measures import rank
-from qrelkit.measures.rank import Floats, Ranked
+from qrelkit.measures.rank import Floats, Judged, Ranked
 
 Value = int | float | tuple[str, ...]
 
@@ -106,6 +106,14 @@ class Measure:
         return MEASURES[self.name].function(ranked, self.cutoff, **dict(self.params))
 
 
+def grades_for_means(judged: Judged, measures: Iterable[Measure]) -> list[str]:
+    """What must be said where a measure asks for expected grades and the qrels have no probabilities."""
+    asking = [str(measure) for measure in measures if ("gain", "expected") in measure.params]
+    if judged.expected is not None or not asking:
+        return []
+    return [f"{judged.name} has no probabilities: its grades stand for themselves in {', '.join(asking)}"]
+
+
 def parse_measures(names: Iterable[str | Measure]) -> list[Measure]:
     """Every measure once, in order; trec_eval's lists are taken apart (`P.5,10` is P@5 and P@10)."""
     out: dict[Measure, None] = {}
@@ -130,6 +138,7 @@ def parse_measure(text: str) -> Measure:
     found = TREC.fullmatch(text) or NOTATION.fullmatch(text)
     name = NAMES.get(found["name"].lower()) if found else None
     if found is None or name is None:
+        _check_cutoff(text)
         raise UnknownName("measure", text, [*MEASURES, *ALIASES, *suggestions(text)])
     given = {}
     for part in (found.groupdict().get("params") or "").split(","):
@@ -141,10 +150,17 @@ def parse_measure(text: str) -> Measure:
     return checked(name, given, found["cutoff"], text)
 
 
+def _check_cutoff(text: str) -> None:
+    """Says what is wrong with the cut-off where that is why a known measure was not understood: `nDCG@1O`."""
+    name = NAMES.get(re.split(r"[(@]", text)[0].lower())
+    if name and text.count("@") == 1:
+        cutoff_of(MEASURES[name], text.partition("@")[2], text, name)
+
+
 def suggestions(text: str) -> list[str]:
     """Known names with the unknown one's own cut-off, so that `nDCGG@10` finds `nDCG@10`."""
     cutoff = text.partition("@")[2]
-    return [f"{name}@{cutoff}" for name in MEASURES] if cutoff else []
+    return [f"{name}@{cutoff}" for name in MEASURES] if re.fullmatch(r"[\d.]+", cutoff) else []
 
 
 def hints(name: str) -> list[str]:
@@ -189,10 +205,10 @@ def cutoff_of(kind: Kind, cutoff: str | None, text: str, name: str) -> int | flo
     if kind.cut == "share":
         if re.fullmatch(r"0?\.\d+|[01](\.0*)?", cutoff):
             return float(cutoff)
-        raise InputError(f"measure {text!r}: the cut-off of {name} is a recall between 0 and 1, for instance {name}@0.1")
+        raise InputError(f"measure {text!r}: the cut-off of {name} is a recall between 0 and 1, not {cutoff!r}")
     if re.fullmatch(r"0*[1-9]\d*", cutoff):
         return int(cutoff)
-    raise InputError(f"measure {text!r}: the cut-off is a rank, a whole number from 1")
+    raise InputError(f"measure {text!r}: the cut-off is a rank, a whole number from 1, not {cutoff!r}")
 
 
 def catalogue() -> list[dict[str, Any]]:

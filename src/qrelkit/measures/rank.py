@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from qrelkit.core.errors import InputError, Mismatch
+from qrelkit.core.errors import InputError
 from qrelkit.core.qrels import Qrels
 from qrelkit.core.run import Run
 
@@ -97,8 +97,8 @@ class Ranked:
 
 
 def expected(rows: pl.DataFrame) -> Floats | None:
-    """The assessor's mean grade where there is one, the grade where not (a human's); None for qrels that have none."""
-    if "expected" not in rows.columns:
+    """The assessor's mean grade where there is one, the grade where not (a human's); None where no row has one."""
+    if "expected" not in rows.columns or rows["expected"].null_count() == rows.height:
         return None
     means: Floats = rows["expected"].fill_null(rows["grade"].cast(pl.Float64)).to_numpy().clip(0)
     return means
@@ -142,16 +142,17 @@ def ndcg(r: Ranked, cutoff: int | None, *, dcg: str = "linear", gain: str = "gra
     """nDCG = Σ gain / log2(rank + 1), over the same sum for the best possible order (both cut at k).
 
     In [0, 1]. The gain is the grade, 2^grade - 1 with `dcg="exp"`, or the mean grade under the assessor's probabilities
-    with `gain="expected"`. Järvelin & Kekäläinen 2002; trec_eval: ndcg, ndcg_cut; gdeval for `exp`.
+    with `gain="expected"` (the grade itself where there are none). Järvelin & Kekäläinen 2002; trec_eval: ndcg, ndcg_cut;
+    gdeval for `exp`.
     """
     ideal = r.judged.once(("ndcg", cutoff, dcg, gain), lambda: best_dcg(r.judged, cutoff, dcg, gain))
-    gained = gains(r.grade, r.expected, r.judged.name, dcg, gain) / np.log2(r.rank + 1)
+    gained = gains(r.grade, r.expected, dcg, gain) / np.log2(r.rank + 1)
     return ratio(r.total(r.within(cutoff), gained), ideal)
 
 
 def best_dcg(judged: Judged, cutoff: int | None, dcg: str, gain: str) -> Floats:
     """The DCG of every query's documents in falling order of gain."""
-    gained = gains(judged.grade, judged.expected, judged.name, dcg, gain)
+    gained = gains(judged.grade, judged.expected, dcg, gain)
     some = np.flatnonzero(gained)
     order = some[np.lexsort((-gained[some], judged.q[some]))]
     q, gained = judged.q[order], gained[order]
@@ -160,12 +161,11 @@ def best_dcg(judged: Judged, cutoff: int | None, dcg: str, gain: str) -> Floats:
     return np.bincount(q[top], (gained / np.log2(rank + 1))[top], minlength=judged.n).astype(np.float64)
 
 
-def gains(grade: Ints, means: Floats | None, name: str, dcg: str, gain: str) -> Floats:
-    if gain == "grade":
-        return np.exp2(grade) - 1 if dcg == "exp" else grade.astype(np.float64)
-    if means is None:
-        raise Mismatch(f"qrels {name!r} hold no probabilities, which gain=expected needs; leave it out, or judge with them")
-    return means
+def gains(grade: Ints, means: Floats | None, dcg: str, gain: str) -> Floats:
+    """What each document brings; grades stand for themselves where there are no `means`."""
+    if gain == "expected" and means is not None:
+        return means
+    return np.exp2(grade) - 1 if dcg == "exp" else grade.astype(np.float64)
 
 
 def bpref(r: Ranked, cutoff: None = None, *, rel: int = 1) -> Floats:

@@ -2,7 +2,7 @@
 
 collection: catalogue              # a folder, irds:…, or {documents: …, queries: …, columns: {…}}
 runs: [runs/*.trec]
-qrels: {ann: judged.qrels}         # human judgments by assessor; those beside the collection are found anyway
+qrels: {ann: judged.qrels}         # human judgments by assessor; without `qrels:`, those beside the collection
 scale: product-3
 judge: {model: "openai:gpt-4o-mini", route: shown}
 measures: [nDCG@10, P@5]
@@ -84,6 +84,9 @@ class Config(_Strict):
     collection: str | dict[str, Any] = ""
     runs: list[str] = []
     qrels: dict[str, str] = {}
+    columns: dict[str, str] = {}  # of runs and qrels that are tables: our names and theirs
+    collapse: bool = False  # of a document that a run lists twice, the best counts
+    parents: str = ""  # a table of variants and their parents: runs are collapsed to the parent
     scale: str | dict[str, Any] = "product-3"
     instructions: str = ""
     store: str = ".qrelkit/store.db"
@@ -96,6 +99,7 @@ class Config(_Strict):
     models: dict[str, ModelConfig] = {}
     prices: dict[str, dict[str, float]] | str = {}
     by: list[str] = []  # columns of the queries to split the report by
+    weight: str = ""  # the column of the queries that they count by
     budget_usd: float | None = Field(default=None, gt=0)
     at_once: int = Field(default=16, ge=1, le=10_000)
     seed: int = 0

@@ -19,8 +19,8 @@ def line_of(project: Project) -> Line:
     models = project.models(*{stage.model for stage in stages if stage.model not in BUILT_IN})
     described = config.judge.route == "described" or (config.judge.model == "lexical" and config.judge.route == "shown")
 
-    def judge(pool: Pool, descriptions: Mapping[str, str] | None) -> Judge:
-        return project.judge(pool, descriptions)
+    def judge(pool: Pool, descriptions: Mapping[str, str] | None, draft: bool) -> Judge:
+        return project.judge(pool, descriptions, draft=draft)
 
     return Line(
         collection=project.collection,
@@ -37,19 +37,20 @@ def line_of(project: Project) -> Line:
         depth=config.depth,
         at_once=config.at_once,
         budget_usd=config.budget_usd,
-        excluded=lambda: excluded(project),
+        excluded=lambda pool: excluded(project, pool),
         by=columns(project),
+        weights=project.weights(),
         seed=config.seed,
     )
 
 
-def excluded(project: Project) -> pl.DataFrame | None:
+def excluded(project: Project, pool: Pool) -> pl.DataFrame | None:
     """The pairs shown to the judge as examples: they never count as agreement."""
     from qrelkit.judges.examples import pairs_shown
 
     if project.config.judge.examples is None:
         return None
-    query_ids = project.collection.queries["query_id"].to_list()
+    query_ids = pool.frame["query_id"].unique(maintain_order=True).to_list()
     return pairs_shown(project.examples(query_ids))
 
 

@@ -87,15 +87,18 @@ class Project:
 
     def runs(self) -> list[Run]:
         """All runs of the configuration, patterns expanded; tags that clash become file names."""
-        from qrelkit.formats.files import read_any_runs
+        from qrelkit.formats.files import checked_columns, read_any_runs, read_parents
         from qrelkit.formats.trec import distinct_tags
 
+        parents, columns = self.config.parents, checked_columns(self.config.columns)
+        mapping = read_parents(str(self.at(parents))) if parents else None
+        options: dict[str, Any] = {"collapse": self.config.collapse, "parents": mapping, "columns": columns}
         pairs = []
         for pattern in self.config.runs:
             paths = self._matching(pattern)
             if not paths:
                 raise InputError(f"runs: nothing matches {pattern!r} in {self.folder.resolve()}")
-            pairs += [(run, path) for path in paths for run in read_any_runs(path)]
+            pairs += [(run, path) for path in paths for run in read_any_runs(path, **options)]
         if not pairs:
             raise InputError("no runs: name them on the command line, or under `runs:` in qrelkit.yaml")
         return distinct_tags(pairs)
@@ -107,13 +110,15 @@ class Project:
         return sorted(glob(str(Path(escape(str(self.folder))) / pattern)))
 
     def human(self) -> dict[str, Qrels]:
-        """Human judgments by assessor: files of the configuration, those beside the collection, those typed in a review."""
-        from qrelkit.formats.files import read_any_qrels
+        """Human judgments by assessor: files of the configuration (else those beside the collection), and what was typed in
+        a review, which counts where it is about a pair of the file."""
+        from qrelkit.formats.files import checked_columns, read_any_qrels
 
-        out = {name: read_any_qrels(str(self.at(path)), name) for name, path in self.config.qrels.items()}
+        columns = checked_columns(self.config.columns)
+        out = {name: read_any_qrels(str(self.at(path)), name, columns=columns) for name, path in self.config.qrels.items()}
         if not out and self.config.collection:
             out = dict(self.collection.qrels)
-        return out | self.reviewed()
+        return out | {name: out[name].updated(typed) if name in out else typed for name, typed in self.reviewed().items()}
 
     def reviewed(self) -> dict[str, Qrels]:
         """What people graded in review sheets, by assessor; a later row replaces an earlier one."""
@@ -125,6 +130,19 @@ class Project:
             if rows.height:
                 out[name] = Qrels.of(rows, name)
         return out
+
+    def weights(self) -> dict[str, float] | None:
+        """Query → weight, by the column that `weight:` names; None without. Raises InputError where it holds no numbers."""
+        from qrelkit.formats.files import weights_in
+
+        column = self.config.weight
+        if not column:
+            return None
+        queries = self.collection.queries
+        known = [name for name in queries.columns if name not in ("query_id", "text", "fingerprint")]
+        if column not in known:
+            raise UnknownName(f"column of the queries of {self.collection.name} (weight:)", column, known)
+        return weights_in(queries.select("query_id", column), f"weight: {column}")
 
     # models
 
@@ -198,27 +216,38 @@ class Project:
             instructions=stage.instructions,
         )
 
-    def judge(self, pool: Pool, descriptions: Mapping[str, str] | None = None) -> Judge:
+    def judge(self, pool: Pool, descriptions: Mapping[str, str] | None = None, *, draft: bool = False) -> Judge:
         """The configured judge for a pool (a lexical one learns its cuts from the pool or from human qrels).
 
-        `descriptions` (image digest → text) stand in for those of the store: for an estimate before they are made.
+        For an estimate beforehand, `descriptions` (image digest → text) stand in for those of the store, and a `draft` does
+        without guidelines that are still to be written.
         """
         stage = self.config.judge
         if stage.model == "lexical":
             return self._lexical(pool, self.descriptions(stage.route != "text") if descriptions is None else descriptions)
-        return self._pointwise(pool, self.descriptions(stage.route == "described") if descriptions is None else descriptions)
+        told = self.descriptions(stage.route == "described") if descriptions is None else descriptions
+        return self._pointwise(pool, told, self.guideline(draft=draft))
 
     def descriptions(self, wanted: bool) -> dict[str, str]:
         """Image digest → text: what the describer has done so far; nothing where the judge's route does not use it."""
         return dict(self.store.descriptions(self.describer().key)) if wanted else {}
 
-    def guideline(self) -> Guideline:
-        """Scale, instructions, and the newest (or newest approved) version of each query's part, as of now."""
+    def guideline(self, *, draft: bool = False) -> Guideline:
+        """Scale, instructions, and the newest (or newest approved) version of each query's part, as of now.
+
+        Where guidelines are wanted (`guide:`, or only approved ones) a query without one is not judged, unless in a `draft`.
+        """
         from qrelkit.steps.guide import newest
 
-        stage = self.config.judge
-        own = newest(self.store, self.at(self.config.guidelines), approved=stage.approved) if stage.guided else {}
-        return Guideline(scale=self.scale, instructions=stage.instructions or self.config.instructions, queries=own)
+        stage, folder = self.config.judge, self.at(self.config.guidelines)
+        texts = dict(self.collection.queries.select("query_id", "text").iter_rows())
+        own = newest(self.store, folder, approved=stage.approved, texts=texts) if stage.guided else {}
+        return Guideline(
+            scale=self.scale,
+            instructions=stage.instructions or self.config.instructions,
+            queries=own,
+            required=not draft and stage.guided and (stage.approved or self.config.guide is not None),
+        )
 
     def examples(self, query_ids: Sequence[str]) -> Mapping[str, Sequence[Any]]:
         """The examples that the judge is shown, per query; empty without `judge.examples`."""
@@ -233,7 +262,7 @@ class Project:
         draw = Draw(n=wanted.n, rule=wanted.rule, grades=tuple(wanted.grades), seed=wanted.seed)
         return draw_examples(next(iter(human.values())), self.collection, query_ids, draw)
 
-    def _pointwise(self, pool: Pool, descriptions: Mapping[str, str]) -> Judge:
+    def _pointwise(self, pool: Pool, descriptions: Mapping[str, str], guideline: Guideline) -> Judge:
         from qrelkit.judges.pointwise import Pointwise
         from qrelkit.judges.prompt import read_prompt
 
@@ -241,7 +270,7 @@ class Project:
         query_ids: list[str] = pool.frame["query_id"].unique(maintain_order=True).to_list()
         return Pointwise(
             self.model(stage.model).name,
-            self.guideline(),
+            guideline,
             read_prompt(self._prompt(stage, "pointwise"), "judge"),
             sampling=_settings(stage.sampling),
             samples=stage.samples,

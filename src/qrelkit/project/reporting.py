@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
+from qrelkit.core.doors import Store
 from qrelkit.core.qrels import Qrels
 from qrelkit.project.project import Project
 from qrelkit.reports.html import write_html
 from qrelkit.reports.report import Report, write_json
+from qrelkit.steps.judge import Judged
 from qrelkit.steps.report import Evidence
 from qrelkit.steps.report import report as assemble
 from qrelkit.steps.run import Done
+from qrelkit.steps.tally import Tally
+from qrelkit.stores.frames import SPENT, newest
 
 BASELINE = (
     "lexical is a baseline and no assessor: BM25 scores cut into grades. It favours systems that rank as BM25 does, so its "
@@ -42,13 +49,36 @@ def report_of(done: Done, project: Project, *, title: str = "Which system is bet
         comparisons=comparisons,
         expansion=done.expansion,
         judged=judged,
-        judgments=line.store.judgments(judged.judge.key) if judged is not None else None,
-        tallies=done.tallies,
+        judgments=current(judged, line.store) if judged is not None else None,
+        tallies=taken(done),
         picture=picture,
     )
     if judged is not None and judged.judge.name == "lexical":
         said["warnings"] = [*said.get("warnings", ()), BASELINE]
     return assemble(evidence, now=datetime.now(UTC), title=title, provenance=provenance(done, project), **said)
+
+
+def current(judged: Judged, store: Store) -> pl.DataFrame:
+    """The row that counts of each pair: those of other versions of a guideline or a document say nothing of these grades."""
+    keys = ["query_id", "doc_id", "query_key", "doc_key"]
+    rows = store.judgments(judged.judge.key).join(judged.frame.select(keys), on=keys, how="semi").sort("id")
+    return newest(rows, keys)
+
+
+def taken(done: Done) -> dict[str, Tally]:
+    """What each stage has taken in all calls with the same writer, describer and judge; this call's where none is stored."""
+    line, judged = done.line, done.judged
+    doers = {"guide": line.guide_writer, "describe": line.describer, "judge": judged.judge if judged is not None else None}
+    keys = {stage: doer.key for stage, doer in doers.items() if doer is not None}
+    stored = {(row["stage"], row["key"]): row for row in line.store.spending(list(keys.values())).iter_rows(named=True)}
+    out = {}
+    for stage in doers:
+        tally, row = done.tallies.get(stage), stored.get((stage, keys.get(stage, "")))
+        if row is not None:
+            out[stage] = replace(tally or Tally(), **{name: row[name] for name in SPENT})
+        elif tally is not None:
+            out[stage] = tally
+    return out
 
 
 def provenance(done: Done, project: Project) -> dict[str, Any]:

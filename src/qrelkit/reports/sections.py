@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -184,12 +185,21 @@ def _correlation(found: Said, said: Said) -> Iterator[Section]:
     made = [tables.stats(caption, "statistic", ["value"], shown)]
     more = []
     if found.get("systems") and len(found.get("qrels") or ()) == 2:
-        a, b = found["qrels"]
-        listed = {row["tag"]: {a: row["a"], f"rank by {a}": row["rank_a"], b: row["b"], f"rank by {b}": row["rank_b"]}
-                  for row in found["systems"]}  # fmt: skip
+        listed = {row["tag"]: _under_both(row, found, said) for row in found["systems"]}
         more = [tables.plain_rows("Systems under both", "system", listed)]
     lead = "Do both sets of grades put the systems in the same order? 1 is the same order, 0 is no relation."
     yield Section(key="correlation", title="Do other grades rank them alike?", lead=lead, tables=made, more=more)
+
+
+def _under_both(row: Said, found: Said, said: Said) -> dict[str, Any]:
+    """A system's two ranks; its means beside them where the scores have the same ones, for these have intervals."""
+    out: dict[str, Any] = {}
+    for name, side in zip(found["qrels"], ("a", "b"), strict=True):
+        mean = tables.as_stat(said.get("scores", {}).get(name, {}).get(row["tag"], {}).get(found.get("measure")))
+        if mean.get("value") is not None and math.isclose(mean["value"], row[side], abs_tol=1e-9):
+            out[name] = mean
+        out[f"rank by {name}"] = row[f"rank_{side}"]
+    return out
 
 
 def _picture(picture: Said, said: Said) -> Iterator[Section]:
@@ -230,8 +240,8 @@ def _flat(counts: Said) -> Iterator[tuple[str, Any]]:
 
 
 COST_LEAD = (
-    "Requests that were sent; those already known were answered by the store, and shared ones by an equal request on its way: "
-    "both are free."
+    "Requests that were sent in all calls with these settings; those already known were answered by the store, and shared ones "
+    "by an equal request on its way: both are free."
 )
 COST_COLUMNS = {
     "asked": "requests",

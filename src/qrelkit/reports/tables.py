@@ -124,10 +124,12 @@ def mapping(caption: str, corner: str, column: str, values: Mapping[str, Any]) -
 
 
 def plain_rows(caption: str, corner: str, rows: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Whatever numbers rows hold, one column per key: counts with commas, shares and means with three digits."""
+    """Whatever rows hold, one column per key: stats with their interval, counts with commas, shares with three digits."""
     columns = list(dict.fromkeys(key for row in rows.values() for key in row))
 
     def made(value: Any) -> Cell:
+        if isinstance(value, Mapping):
+            return cell(value)
         if value is None or isinstance(value, float):
             return Cell(words.number(value, 3))
         return Cell(words.count(value) if isinstance(value, int) else str(value))

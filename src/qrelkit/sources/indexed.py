@@ -4,7 +4,8 @@
     cache/collections/NAME-KEY/building-…/  one being written, renamed when its manifest is there
 
 An index is valid while the source's files have the path, size and time of change that they had, images included.
-Nothing is replaced in place: a new index gets a new folder, and the old ones are removed if nobody holds them.
+Nothing is replaced in place: a new index gets a new folder. Several may build at once: of equal ones the first that is whole
+is used by all. Whoever has built removes the indexes that were no longer valid when it began, and no other.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -54,45 +55,69 @@ def load_indexed(parts: Parts) -> Collection:
     home = cache_folder("collections") / f"{re.sub(r'[^A-Za-z0-9_-]+', '_', parts.name)[:40]}-{digest_of(parts.key())[:16]}"
     home.mkdir(parents=True, exist_ok=True)
     state = orjson.loads(orjson.dumps(parts.state()))
-    found = [index for index in map(opened, sorted(home.glob("index-*"))) if index]
-    valid = [index for index in found if index.manifest["state"] == state and unchanged(index.folder)]
-    index = valid[0] if valid else build(parts, home, state, known=dict(read_states(found[0].folder)) if found else {})
-    return Collection(index, LazyQrels(parts.qrels()))
+    return Collection(valid(home, state) or build(parts, home, state), LazyQrels(parts.qrels()))
 
 
-def opened(folder: Path) -> Index | None:
-    """The index in a folder; None where it is not whole, and what is left of it is removed."""
+def valid(home: Path, state: Any) -> Index | None:
+    """The first index that is whole and of this state, its images unchanged."""
+    return next((index for folder in indexes(home) if (index := opened(folder, state))), None)
+
+
+def indexes(home: Path) -> list[Path]:
+    """The folders of the indexes, whole or not."""
+    return sorted(home.glob("index-*"))
+
+
+def opened(folder: Path, state: Any) -> Index | None:
+    """The index in a folder; None where it is not whole, not valid any more, or being removed by another process."""
     try:
-        return Index(folder)
+        index = Index(folder)
+        return index if index.manifest["state"] == state and unchanged(folder) else None
     except (OSError, ValueError, KeyError):
-        remove(folder)
         return None
 
 
-def build(parts: Parts, home: Path, state: Any, known: Mapping[str, FileState]) -> Index:
+def build(parts: Parts, home: Path, state: Any) -> Index:
     """Reads the source and writes a new index; whatever stops it leaves nothing behind."""
-    for folder in home.glob("building-*"):
-        if time.time() - folder.stat().st_mtime > STALE_S:  # left by a process that was killed
-            remove(folder)
+    old = [folder for folder in indexes(home) if not opened(folder, state)]
     building = Path(tempfile.mkdtemp(prefix="building-", dir=home))
     writer = IndexWriter(building, parts.blob)
     try:
-        images = ImageFiles(parts.root, building / "images", known)
+        images = ImageFiles(parts.root, building / "images", known_images(old))
         for entry in parts.documents(images):
             writer.add(entry)
         queries = list(parts.queries(images))
         images.write(building)
         writer.finish(parts.name, queries, images.notes(), state)
-        target = building.with_name(building.name.replace("building-", "index-"))
-        old = list(home.glob("index-*"))
-        building.rename(target)
+        index = valid(home, state) or kept(building)
     except BaseException:
         writer.close()
         remove(building)
         raise
-    for folder in old:
+    for folder in (building, *old, *abandoned(home)):  # building: where the index of another was whole before
         remove(folder)
-    return Index(target)
+    return index
+
+
+def kept(building: Path) -> Index:
+    """Makes what was written an index."""
+    return Index(building.rename(building.with_name(building.name.replace("building-", "index-"))))
+
+
+def known_images(folders: Iterable[Path]) -> dict[str, FileState]:
+    """The image files of the first index that still has them: only what has changed since is read again."""
+    for folder in folders:
+        with contextlib.suppress(OSError, ValueError, TypeError):  # broken, or removed by another process
+            return dict(read_states(folder))
+    return {}
+
+
+def abandoned(home: Path) -> Iterator[Path]:
+    """What processes that were killed have left."""
+    for folder in home.glob("building-*"):
+        with contextlib.suppress(FileNotFoundError):  # finished meanwhile
+            if time.time() - folder.stat().st_mtime > STALE_S:
+                yield folder
 
 
 def remove(folder: Path) -> None:

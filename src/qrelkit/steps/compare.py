@@ -192,6 +192,6 @@ def _differences(measure: str, name: str, table: pl.DataFrame, *, resamples: int
 def _limits(differences: Array, resamples: int, seed: int) -> tuple[Array, Array]:
     """95 % intervals of the mean differences by query; NaN below two queries."""
     queries, pairs = differences.shape
-    if queries < 2:
+    if queries < 2 or not resamples:
         return np.full(pairs, math.nan), np.full(pairs, math.nan)
     return interval(np.concatenate([w @ differences / queries for w in draws(queries, resamples, seed, width=pairs)]))

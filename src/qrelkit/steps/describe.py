@@ -37,13 +37,14 @@ def describe(
     store: Store,
     models: Mapping[str, Model] | None = None,
     doc_ids: pl.Series | None = None,
+    query_ids: pl.Series | None = None,
     at_once: int = 16,
     budget_usd: float | None = None,
     progress: Callable[[Tally], None] | None = None,
 ) -> Described:
-    """Describes every image of the documents (all, or those of `doc_ids`) that this describer has not described yet."""
+    """Describes every image of documents and queries (all, or those named) that this describer has not described yet."""
     known = store.descriptions(describer.key)
-    wanted = images_to_describe(collection, doc_ids)
+    wanted = images_to_describe(collection, doc_ids, query_ids)
     todo = wanted.filter(~pl.col("digest").is_in(list(known)))
     new: dict[str, str] = {}
     saved: set[str] = set()
@@ -67,22 +68,29 @@ def describe(
         )
     finally:
         save()
+    store.add_spending("describe", describer.key, tally.numbers())
     digests = set(wanted["digest"])
     texts = {digest: text for digest, text in (known | new).items() if digest in digests}
     return Described(texts=texts, missing=len(digests) - len(texts), known=len(texts) - len(new), tally=tally)
 
 
-def images_to_describe(collection: Collection, doc_ids: pl.Series | None = None) -> pl.DataFrame:
-    """The distinct images (digest, doc_id of one document that has it)."""
+def images_to_describe(
+    collection: Collection, doc_ids: pl.Series | None = None, query_ids: pl.Series | None = None
+) -> pl.DataFrame:
+    """The distinct images of the documents and queries (all, or those named): digest, and a doc_id or query_id that has it."""
     images = collection.images().select("digest", "doc_id")
     if doc_ids is not None:
         images = images.filter(pl.col("doc_id").is_in(doc_ids.unique().implode()))
-    return images.unique("digest", keep="first", maintain_order=True)
+    asking = collection.queries["query_id"] if query_ids is None else query_ids.unique(maintain_order=True)
+    of_queries = [(image.digest, query_id) for query_id in asking for image in collection.query(query_id).images]
+    wished = pl.DataFrame(of_queries, schema={"digest": pl.String, "query_id": pl.String}, orient="row")
+    return pl.concat([images, wished], how="diagonal").unique("digest", keep="first", maintain_order=True)
 
 
 def _images(todo: pl.DataFrame, collection: Collection) -> Iterator[Image]:
-    for digest, doc_id in todo.iter_rows():
-        yield next(image for image in collection.document(doc_id).images if image.digest == digest)
+    for digest, doc_id, query_id in todo.select("digest", "doc_id", "query_id").iter_rows():
+        images = collection.query(query_id).images if doc_id is None else collection.document(doc_id).images
+        yield next(image for image in images if image.digest == digest)
 
 
 def _named(describer: Describer, image: Image) -> Flow[tuple[str, str | None]]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Generic, TypeVar
@@ -23,6 +22,7 @@ from qrelkit.core.errors import InputError, ModelError, OutOfBudget, RateLimited
 from qrelkit.core.wire import Flow, Reply, Request, Round
 from qrelkit.steps.calls import Calls
 from qrelkit.steps.loop import on_interrupt, rare_collections, run_alone, settle, spoil
+from qrelkit.steps.pace import Pace
 from qrelkit.steps.tally import Tally, worst_case_usd
 
 T = TypeVar("T")
@@ -85,7 +85,7 @@ class Driver(Generic[T]):
         self.stopping = False
         self.fatal: BaseException | None = None
         self.failures_in_a_row = self.unreached = self.answered = 0
-        self.resume_at: dict[str, float] = {}  # per model, until when everybody waits because it asked to slow down
+        self.paces: dict[str, Pace] = {}
         self.flying: dict[str, list[asyncio.Future[Reply]]] = {}  # requests on their way, and who else waits for each
         self.sending = 0
         self.queue: list[asyncio.Future[None]] = []  # who waits for room in the budget
@@ -135,6 +135,8 @@ class Driver(Generic[T]):
         """Nothing more is asked; whoever waits to try again stops waiting."""
         self.stopping, self.fatal = True, self.fatal or fatal
         self.halt.set()
+        for pace in self.paces.values():
+            pace.wake()
         self._make_room()
 
     def _make_room(self) -> None:
@@ -289,11 +291,16 @@ class Driver(Generic[T]):
         Being asked to slow down is no failed try: everybody waits as long as the endpoint said, and asks again.
         """
         tries = slowed = 0
+        pace = self._pace(model.name)
         while True:
-            await self._wait_until(self.resume_at.get(model.name, 0.0))
+            await pace.turn()
+            answered = False
             try:
+                if self.stopping:
+                    raise _Ended
                 self.tally.asked += 1
                 reply = (await model.replies((request,)))[0] if model.at_most == 1 else await self._calls(model).ask(request)
+                answered = True
                 return reply if tries + slowed == 0 else replace(reply, attempts=tries + slowed + 1)
             except Rejected as error:
                 self.failures_in_a_row = 0
@@ -302,17 +309,19 @@ class Driver(Generic[T]):
                 return Reply(text="", outcome="failed", error=str(error), attempts=tries + slowed + 1)
             except RateLimited as error:
                 slowed += 1
-                self.resume_at[model.name] = self.loop.time() + self._delay(slowed, error.retry_after_s)
+                pace.slow_down(self._delay(slowed, error.retry_after_s))
                 problem: ModelError = error
             except Unreachable as error:
                 tries += 1
-                if tries <= self.retries:
-                    await self._wait_until(self.loop.time() + self._delay(tries))
                 problem = error
+            finally:
+                pace.over(answered)
             if tries > self.retries or slowed > SLOWED_AT_MOST or self.stopping:
                 self._count_unreached(str(problem))
                 return Reply(text="", outcome="failed", error=str(problem), attempts=tries + slowed)
             self.tally.retried += 1
+            if isinstance(problem, Unreachable):
+                await pace.rest(self._delay(tries))
 
     def _delay(self, times: int, told_s: float | None = None) -> float:
         """Seconds to wait: what the endpoint said and a little more each, or a random share of a doubling wait."""
@@ -320,17 +329,15 @@ class Driver(Generic[T]):
             return told_s * self.chance.uniform(1.0, 1.1)
         return min(self.chance.uniform(0.2, 1.0) * float(2**times), LONGEST_WAIT_S)
 
-    async def _wait_until(self, when: float) -> None:
-        """Waits, unless the drive stops meanwhile."""
-        wait_s = when - self.loop.time()
-        if wait_s > 0:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self.halt.wait(), wait_s)
-
     def _model(self, name: str) -> Model:
         if name not in self.models:
             raise UnknownName("model", name, self.models)
         return self.models[name]
+
+    def _pace(self, name: str) -> Pace:
+        if name not in self.paces:
+            self.paces[name] = Pace(self.loop, self.halt)
+        return self.paces[name]
 
     def _calls(self, model: Model) -> Calls:
         if model.name not in self.calls:

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ def guide(
     progress: Callable[[Tally], None] | None = None,
 ) -> Guided:
     """Writes a guideline for every query that has none yet; with a `folder`, as YAML files too."""
-    known = newest(store, folder)
+    known = newest(store, folder, texts=texts_of(queries))
     todo = [query for query in queries if query.query_id not in known]
     new: dict[str, QueryGuideline] = {}
     unread: list[str] = []
@@ -66,6 +66,7 @@ def guide(
 
     flows = (_named(writer, query) for query in todo)
     tally = drive(flows, models=models or {}, store=store, done=done, at_once=at_once, budget_usd=budget_usd, progress=progress)
+    store.add_spending("guide", writer.key, tally.numbers())
     if folder is not None:
         for query_id, guideline in {**known, **new}.items():
             write_guideline(guideline, file_of(folder, query_id))
@@ -77,17 +78,30 @@ def _named(writer: GuideWriter, query: Query) -> Flow[tuple[str, QueryGuideline 
     return query.query_id, written
 
 
-def newest(store: Store, folder: Path | None = None, *, approved: bool = False) -> dict[str, QueryGuideline]:
-    """Each query's newest guideline, or its newest approved one. Edited files become versions in the store first."""
+def newest(
+    store: Store, folder: Path | None = None, *, approved: bool = False, texts: Mapping[str, str] | None = None
+) -> dict[str, QueryGuideline]:
+    """Each query's newest guideline, or its newest approved one. Edited files become versions in the store first.
+
+    With `texts` (query_id → text), a guideline that was written for another text of its query is passed over. An approval
+    that is taken back counts no more: the newest row of a version decides.
+    """
     if folder is not None and folder.is_dir():
         store.add_guidelines(read_guidelines(folder), "edited")
     rows = store.guidelines()
+    approval = {(q, v): a for q, v, a in rows.select("query_id", "version", "approved").iter_rows()}
     out: dict[str, QueryGuideline] = {}
     for row in rows.iter_rows(named=True):  # in order of writing: the last one stands
         guideline = QueryGuideline.read(_content(row), f"the store's guideline of query {row['query_id']}")
-        if guideline.approved or not approved:
+        fits = texts is None or guideline.query in ("", texts.get(row["query_id"], ""))
+        if fits and (approval[row["query_id"], row["version"]] or not approved):
             out[row["query_id"]] = guideline
     return out
+
+
+def texts_of(queries: Iterable[Query]) -> dict[str, str]:
+    """Query id → text, for `newest`."""
+    return {query.query_id: query.text for query in queries}
 
 
 def _content(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,7 +140,9 @@ def write_guideline(guideline: QueryGuideline, path: Path) -> bool:
     import yaml
 
     if path.exists():
-        return False
+        if read_guideline(path).query in ("", guideline.query):
+            return False
+        path.replace(path.with_name(path.name + ".old"))  # it was written for another text of the query; nothing is lost
     value = {"query_id": guideline.query_id, **guideline.content(), "approved": guideline.approved}
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(yaml.safe_dump(value, allow_unicode=True, sort_keys=False, width=100).encode(), path)

@@ -107,6 +107,7 @@ def judge(
         )
     finally:
         save()
+    store.add_spending("judge", judge.key, tally.numbers())
     return _judged(state, new, judge, tally, store)
 
 
@@ -138,7 +139,7 @@ def with_keys(pairs: pl.DataFrame, judge: Judge, collection: Collection) -> pl.D
     missing = pairs.join(queries, on="query_id", how="anti")["query_id"].unique()
     if len(missing):
         raise UnknownName("query", str(missing[0]), collection.queries["query_id"].to_list())
-    query_keys = [judge.query_key(q, f) for q, f in queries.iter_rows()]
+    query_keys = [judge.query_key(q, f, [i.digest for i in collection.query(q).images]) for q, f in queries.iter_rows()]
     doc_ids = pairs["doc_id"].unique(maintain_order=True)
     prints = collection.fingerprints(doc_ids)
     images: dict[str, list[str]] = {}
@@ -197,6 +198,7 @@ def _judged(state: pl.DataFrame, new: Iterable[Judgment], judge: Judge, tally: T
     stale = int(state["stale"][0]) if state.height else 0
     frame = frame.select(*PAIR, "grade", "outcome", "sample", "new", "query_key", "doc_key")
     if values := _grades_with_probabilities(judge):
-        frame = frame.join(expected_grades(store.judgments(judge.key), values), on=PAIR, how="left", maintain_order="left")
+        current = store.judgments(judge.key).join(frame, on=[*PAIR, "query_key", "doc_key"], how="semi")
+        frame = frame.join(expected_grades(current, values), on=PAIR, how="left", maintain_order="left")
         frame = frame.with_columns(expected=pl.coalesce("expected", pl.col("grade").cast(pl.Float64)))
     return Judged(judge=judge, frame=frame, tally=tally, stale=stale, outcomes=dict(counts.iter_rows()))

@@ -22,7 +22,7 @@ from qrelkit.core.records import Pair, Query
 from qrelkit.core.run import Run
 from qrelkit.core.wire import Reply, Request
 from qrelkit.steps.describe import describe, images_to_describe
-from qrelkit.steps.guide import guide, newest
+from qrelkit.steps.guide import guide, newest, texts_of
 from qrelkit.steps.judge import judge, standing
 from qrelkit.steps.pool import pool
 from qrelkit.steps.tally import Tally
@@ -36,14 +36,14 @@ Watch = Callable[[str, int], AbstractContextManager[Callable[[Tally], None] | No
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """All that the line needs, as objects. `judge(pool, descriptions)` makes the judge when what it rests on is there;
-    `descriptions` overrides the store's (for an estimate before they are made)."""
+    """All that the line needs, as objects. `judge(pool, descriptions, draft)` makes the judge when what it rests on is there;
+    for an estimate before that, `descriptions` stand in for the store's and a `draft` does without missing guidelines."""
 
     collection: Collection
     runs: Sequence[Run]
     human: Mapping[str, Qrels]
     store: Store
-    judge: Callable[[Pool, Mapping[str, str] | None], Judge]
+    judge: Callable[[Pool, Mapping[str, str] | None, bool], Judge]
     models: Mapping[str, Model] = field(default_factory=dict)
     guide_writer: GuideWriter | None = None
     describer: Describer | None = None
@@ -53,7 +53,8 @@ class Line:
     depth: int = 20
     at_once: int = 16
     budget_usd: float | None = None
-    excluded: Callable[[], pl.DataFrame | None] = lambda: None
+    excluded: Callable[[Pool], pl.DataFrame | None] = lambda pool: None
+    weights: Mapping[str, float] | None = None
     by: pl.DataFrame | None = None
     seed: int = 0
 
@@ -80,51 +81,56 @@ class Stage:
 
 def plan(line: Line, latency_s: float | None = None) -> list[Stage]:
     """What is known and what would be asked, stage by stage. `latency_s` is that of one call, once probed."""
-    stages, pooled = [], line.pool
+    stages, pooled, unguided = [], line.pool, []
     if line.guide_writer is not None:
-        known = newest(line.store, line.guidelines)
-        todo = [query for query in queries_of(line, pooled) if query.query_id not in known]
+        wanted = queries_of(line, pooled)
+        known = newest(line.store, line.guidelines, texts=texts_of(wanted))
+        todo = [query for query in wanted if query.query_id not in known]
+        unguided = [query.query_id for query in todo]
         asked = _first_requests(line.guide_writer.flow(query) for query in todo[:SAMPLED])
         count = pooled.frame["query_id"].n_unique()
         stages.append(_stage(line, "guide", line.guide_writer.name, count, len(todo), asked, latency_s))
     descriptions: dict[str, str] | None = None
     if line.describer is not None:
         descriptions = dict(line.store.descriptions(line.describer.key))
-        digests = images_to_describe(line.collection, pooled.frame["doc_id"])["digest"].to_list()
+        digests = images_to_describe(line.collection, pooled.frame["doc_id"], pooled.frame["query_id"])["digest"].to_list()
         missing = [digest for digest in digests if digest not in descriptions]
         images = [i for doc_id in _with_images(line, missing) for i in line.collection.document(doc_id).images][:SAMPLED]
         asked = _first_requests(line.describer.flow(image) for image in images)
         stages.append(_stage(line, "describe", line.describer.name, len(digests), len(missing), asked, latency_s))
         descriptions |= dict.fromkeys(missing, STAND_IN)
-    assessor = line.judge(pooled, descriptions)
-    state = standing(pooled, line.judge(pooled, None), line.collection, line.store).filter("todo")
+    assessor = line.judge(pooled, descriptions, True)
+    state = standing(pooled, line.judge(pooled, None, False), line.collection, line.store)
+    state = state.filter(pl.col("todo") | pl.col("query_id").is_in(unguided))  # a new guideline makes all its pairs new
     asked = _first_requests(assessor.flow([pair]) for pair in _some_pairs(line, state))
     stages.append(_stage(line, "judge", assessor.name, len(pooled), state.height, asked, latency_s))
     return stages
 
 
-def _stage(line: Line, name: str, by: str, items: int, todo: int, asked: Sequence[Request], latency_s: float | None) -> Stage:
+def _stage(
+    line: Line, name: str, by: str, items: int, todo: int, asked: Sequence[Sequence[Request]], latency_s: float | None
+) -> Stage:
     if not todo or not asked:
         return Stage(name=name, by=by, items=items, todo=todo)
     from qrelkit.models.prices import tokens_of_request
 
-    model = line.models[asked[0].model]
-    tokens_in = sum(map(tokens_of_request, asked)) / len(asked)
-    most = asked[0].settings.max_tokens or WORDS_OUT[1]
+    model, each = line.models[asked[0][0].model], len(asked[0])  # several samples are several requests
+    tokens_in = sum(tokens_of_request(first[0]) for first in asked) / len(asked)
+    most = asked[0][0].settings.max_tokens or WORDS_OUT[1]
     costs = [model.cost_usd(Reply(text="", tokens_in=int(tokens_in), tokens_out=min(words, most))) for words in WORDS_OUT]
-    usd = None if None in costs else (0.9 * todo * (costs[0] or 0.0), 1.2 * todo * (costs[1] or 0.0))
-    rounds = todo / min(line.at_once, todo)
+    usd = None if None in costs else (0.9 * todo * each * (costs[0] or 0.0), 1.2 * todo * each * (costs[1] or 0.0))
+    rounds = todo * each / min(line.at_once, todo * each)
     seconds = None if latency_s is None else (0.7 * rounds * latency_s, 2.0 * rounds * latency_s)
     return Stage(name=name, by=by, items=items, todo=todo, usd=usd, seconds=seconds)
 
 
-def _first_requests(flows: Iterator[Any]) -> list[Request]:
-    """The first request of each conversation; those that ask nothing give none."""
+def _first_requests(flows: Iterator[Any]) -> list[Sequence[Request]]:
+    """The first round of each conversation; those that ask nothing give none."""
     out = []
     for flow in flows:
         first = next(flow, None)
         if first:
-            out.append(first[0])
+            out.append(first)
         flow.close()
     return out
 
@@ -153,15 +159,16 @@ def probe(line: Line, stages: Sequence[Stage]) -> Tally | None:
         return None
     dials: dict[str, Any] = {"store": line.store, "models": line.models, "at_once": PROBES, "budget_usd": line.budget_usd}
     if first.name == "guide" and line.guide_writer is not None:
-        known = newest(line.store, line.guidelines)
-        todo = [query for query in queries_of(line, line.pool) if query.query_id not in known]
+        wanted = queries_of(line, line.pool)
+        known = newest(line.store, line.guidelines, texts=texts_of(wanted))
+        todo = [query for query in wanted if query.query_id not in known]
         tally = guide(todo[:PROBES], line.guide_writer, folder=line.guidelines, **dials).tally
     elif first.name == "describe" and line.describer is not None:
         known_images = line.store.descriptions(line.describer.key)
-        missing = images_to_describe(line.collection, line.pool.frame["doc_id"]).filter(
+        missing = images_to_describe(line.collection, line.pool.frame["doc_id"], line.pool.frame["query_id"]).filter(
             ~pl.col("digest").is_in(list(known_images))
         )
         tally = describe(line.collection, line.describer, doc_ids=missing["doc_id"].head(PROBES), **dials).tally
     else:
-        tally = judge(line.pool, line.judge(line.pool, None), line.collection, limit=PROBES, **dials).tally
+        tally = judge(line.pool, line.judge(line.pool, None, False), line.collection, limit=PROBES, **dials).tally
     return tally

@@ -37,8 +37,8 @@ class Evidence:
     """All that a report can rest on; whatever is absent is left out of the page.
 
     `scores`: one table whose qrels are the views (human, model, mixed …), or a table per view. `by`: tables made with `by`.
-    `qrels`: the assessors' grades by name, the reference first; `judgments`: a judge's rows of the store, for its reasons.
-    `tallies`: what the driver did, by stage; that of `judged` is the stage `judge` unless another is given.
+    `qrels`: the assessors' grades by name, the reference first; `judgments`: a judge's rows that count, for its reasons.
+    `tallies`: what each stage took; that of `judged` is the stage `judge` unless another is given.
     """
 
     collection: Collection | None = None
@@ -197,10 +197,7 @@ def _cost(stage: str, tally: Tally) -> dict[str, Any]:
 
 def _warnings(evidence: Evidence, shelf: Shelf) -> Iterator[str]:
     """What the steps warned of, and what this page could not show; the agreements' and the expansion's stand beside them."""
-    for table, _ in evidence.views.values():
-        yield from table.warnings
-    for found in evidence.comparisons:
-        yield from found.warnings
+    yield from _of_grades(evidence)
     for stage, tally in evidence.stages.items():
         if tally.stopped:
             yield f"{stage} stopped early ({tally.stopped}); what is missing is not counted as 0"
@@ -210,3 +207,15 @@ def _warnings(evidence: Evidence, shelf: Shelf) -> Iterator[str]:
         yield f"{told} have no grade from {evidence.judged.judge.name}; none of them is counted as 0"
     if shelf.failed:
         yield f"{plural(len(shelf.failed), 'picture')} could not be shown, the first that of document {shelf.failed[0]}"
+
+
+def _of_grades(evidence: Evidence) -> Iterator[str]:
+    """The warnings of scores and comparisons. Where several grades are used each says whose it is about, as the tables of
+    several do by themselves: so what two steps warn of is said once."""
+    told = [(table.qrels, table.warnings) for table, _ in evidence.views.values()]
+    for found in evidence.comparisons:
+        told.append(([found.qrels] if isinstance(found, Differences) else list(found.qrels), found.warnings))
+    several = len({name for names, _ in told for name in names}) > 1
+    for names, warnings in told:
+        prefix = f"{names[0]}: " if several and len(names) == 1 else ""
+        yield from (prefix + warning for warning in warnings)

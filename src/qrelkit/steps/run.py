@@ -23,7 +23,7 @@ from qrelkit.steps.comparison import Differences, Ranking
 from qrelkit.steps.describe import Described, describe, images_to_describe
 from qrelkit.steps.evaluate import evaluate
 from qrelkit.steps.expand import Expansion, expand
-from qrelkit.steps.guide import Guided, guide, newest
+from qrelkit.steps.guide import Guided, guide, newest, texts_of
 from qrelkit.steps.judge import Judged, found, judge, standing
 from qrelkit.steps.plan import Line, Watch, queries_of
 from qrelkit.steps.tally import Tally
@@ -70,7 +70,7 @@ def known(line: Line) -> Done:
     Where nothing is judged yet, the scores are by the human judgments alone; InputError where there are none either.
     """
     done = Done(line=line, pool=line.pool)
-    assessor = line.judge(done.pool, None)
+    assessor = line.judge(done.pool, None, False)
     judged = found(standing(done.pool, assessor, line.collection, line.store), assessor, line.store)
     if judged.ungraded < judged.frame.height:
         return analysed(replace(done, judged=judged))
@@ -94,7 +94,8 @@ def _guide(done: Done, watch: Watch) -> Done:
     line = done.line
     if line.guide_writer is None:
         return done
-    queries, known = queries_of(line, done.pool), newest(line.store, line.guidelines)
+    queries = queries_of(line, done.pool)
+    known = newest(line.store, line.guidelines, texts=texts_of(queries))
     with watch("guide", sum(q.query_id not in known for q in queries)) as show:
         dials: dict[str, Any] = {"models": line.models, "at_once": line.at_once, "budget_usd": _left(done), "progress": show}
         guided = guide(queries, line.guide_writer, store=line.store, folder=line.guidelines, **dials)
@@ -105,16 +106,16 @@ def _describe(done: Done, watch: Watch) -> Done:
     line = done.line
     if line.describer is None:
         return done
-    doc_ids = done.pool.frame["doc_id"]
-    digests = images_to_describe(line.collection, doc_ids)["digest"]
+    doc_ids, query_ids = done.pool.frame["doc_id"], done.pool.frame["query_id"]
+    digests = images_to_describe(line.collection, doc_ids, query_ids)["digest"]
     with watch("describe", len(set(digests) - set(line.store.descriptions(line.describer.key)))) as show:
         dials: dict[str, Any] = {"models": line.models, "at_once": line.at_once, "budget_usd": _left(done), "progress": show}
-        described = describe(line.collection, line.describer, store=line.store, doc_ids=doc_ids, **dials)
+        described = describe(line.collection, line.describer, store=line.store, doc_ids=doc_ids, query_ids=query_ids, **dials)
     return replace(done, described=described, stopped=described.tally.stopped)
 
 
 def _judge(done: Done, watch: Watch) -> Done:
-    line, assessor = done.line, done.line.judge(done.pool, None)
+    line, assessor = done.line, done.line.judge(done.pool, None, False)
     todo = int(standing(done.pool, assessor, line.collection, line.store)["todo"].sum())
     with watch("judge", todo) as show:
         dials: dict[str, Any] = {"models": line.models, "at_once": line.at_once, "budget_usd": _left(done), "progress": show}
@@ -135,8 +136,8 @@ def analysed(done: Done) -> Done:
     people = list(line.human.values())
     if people:
         expansion = expand(people[0], model, pool=done.pool, scale=line.scale)
-        excluded = line.excluded()
-        agreements = [agree(model, people, scale=line.scale, exclude=excluded, seed=line.seed)]
+        excluded = line.excluded(done.pool)
+        agreements = [agree(model, people, scale=line.scale, exclude=excluded, weights=line.weights, seed=line.seed)]
         done = replace(done, expansion=expansion, agreements=agreements)
     return compared(replace(done, views=views_of(done, model)))
 
@@ -152,18 +153,15 @@ def compared(done: Done) -> Done:
     """Scores under every view; the systems' differences under the first, and whether the second ranks them alike."""
     line = done.line
     views = list(done.views.values())
-    scores = evaluate(line.measures, line.runs, done.views, seed=line.seed)
-    columns = line.by.columns[1:] if line.by is not None else []
-    by = {
-        column: evaluate(line.measures, line.runs, views[0], by=line.by.select("query_id", column), seed=line.seed)
-        for column in columns
-        if line.by is not None
-    }
+    dials: dict[str, Any] = {"weights": line.weights, "seed": line.seed}
+    scores = evaluate(line.measures, line.runs, done.views, **dials)
+    columns = [] if line.by is None else [line.by.select("query_id", name) for name in line.by.columns[1:]]
+    by = {column.columns[1]: evaluate(line.measures, line.runs, views[0], by=column, **dials) for column in columns}
     done = replace(done, scores=scores, by=by)
     if len(line.runs) < 2:
         return done
-    differences = compare(line.measures[0], line.runs, views[:1], seed=line.seed)
-    ranking = compare(line.measures[0], line.runs, views[:2], seed=line.seed) if line.human and len(views) > 1 else None
+    differences = compare(line.measures[0], line.runs, views[:1], **dials)
+    ranking = compare(line.measures[0], line.runs, views[:2], **dials) if line.human and len(views) > 1 else None
     assert isinstance(differences, Differences)
     assert ranking is None or isinstance(ranking, Ranking)
     return replace(done, differences=differences, ranking=ranking)

@@ -9,6 +9,7 @@ from qrelkit.core.doors import Model
 from qrelkit.core.errors import InputError
 from qrelkit.core.wire import Reply, Request, Text
 
+NUMBERS = ("asked", "known", "joined", "failed", "tokens_in", "tokens_out", "tokens_cached", "cost_usd", "unpriced", "seconds")
 Stopped = Literal["", "budget", "interrupted"]
 
 
@@ -31,6 +32,10 @@ class Tally:
     stopped: Stopped = ""
     served: dict[str, set[str]] = field(default_factory=dict)
     errors: dict[str, int] = field(default_factory=dict)
+
+    def numbers(self) -> dict[str, float]:
+        """What is kept of it in the store."""
+        return {name: getattr(self, name) for name in NUMBERS}
 
     @property
     def warnings(self) -> list[str]:

@@ -7,6 +7,8 @@ SQLite is a file in WAL mode. A PostgreSQL URL goes through the very same statem
 from __future__ import annotations
 
 import os
+import sqlite3
+import time
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +22,7 @@ from qrelkit.core.errors import StoreBusy, StoreError
 Sync = Literal["full", "normal"]
 PAGE_BYTES = 8192  # a reply and its new part are about 2 kB: a batch touches half as many pages as with 4096
 CACHE_KIB = 65_536
+WAL_AGAIN_S = 0.01
 WRITER_LOCK = 7_119_027_815  # any number that other programs in the same database do not use
 
 
@@ -68,11 +71,24 @@ def _sqlite(url: URL, sync: Sync, busy_s: float) -> Engine:
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # only while the file is still empty
-        connection.execute("PRAGMA journal_mode = WAL")
+        _to_wal(connection, busy_s)
         connection.execute(f"PRAGMA synchronous = {sync.upper()}")
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
 
     return engine
+
+
+def _to_wal(connection: sqlite3.Connection, busy_s: float) -> None:
+    """Switches to WAL. Of several that do so at once SQLite refuses all but one, without the wait it keeps elsewhere."""
+    until = time.monotonic() + busy_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                raise
+        time.sleep(WAL_AGAIN_S)
 
 
 def begin(engine: Engine) -> tuple[str, ...]:

@@ -55,6 +55,21 @@ GUIDELINES: Shape = {
     "created": pl.String,
 }
 
+SPENT: Shape = {
+    "asked": pl.Int64,
+    "known": pl.Int64,
+    "joined": pl.Int64,
+    "failed": pl.Int64,
+    "tokens_in": pl.Int64,
+    "tokens_out": pl.Int64,
+    "tokens_cached": pl.Int64,
+    "cost_usd": pl.Float64,
+    "unpriced": pl.Int64,
+    "seconds": pl.Float64,
+}
+
+SPENDING: Shape = {"stage": pl.String, "key": pl.String, **SPENT}
+
 
 def newest(rows: pl.DataFrame, pair: list[str]) -> pl.DataFrame:
     """The newest row per `pair` of rows in order of writing; one that failed never hides a grade given before."""
@@ -63,6 +78,17 @@ def newest(rows: pl.DataFrame, pair: list[str]) -> pl.DataFrame:
     hidden = rows.with_row_index("row").filter(failed).join(graded, on=pair, how="semi")["row"]
     kept = rows if hidden.is_empty() else rows.with_row_index("row").filter(~pl.col("row").is_in(hidden.implode())).drop("row")
     return kept.unique(pair, keep="last", maintain_order=True)
+
+
+def spent(numbers: Mapping[str, float]) -> tuple[float, ...]:
+    """The numbers in the order of SPENT; those that are not named are 0, and other names say nothing here."""
+    return tuple(int(numbers.get(name, 0)) if kind == pl.Int64 else float(numbers.get(name, 0.0)) for name, kind in SPENT.items())
+
+
+def summed(rows: Sequence[Sequence[Any]]) -> pl.DataFrame:
+    """Rows in the order of SPENDING, added up: one per stage and key, sorted."""
+    frame = pl.DataFrame(rows, schema=SPENDING, orient="row")
+    return frame.group_by("stage", "key").sum().sort("stage", "key").select(list(SPENDING))
 
 
 def moment(column: str) -> pl.Expr:

@@ -30,6 +30,7 @@ class MemoryStore:
         self._judgments: list[dict[str, Any]] = []
         self._guidelines: list[tuple[str, str, str, str, str, int]] = []
         self._descriptions: dict[str, dict[str, str]] = {}
+        self._spending: list[tuple[str | float, ...]] = []
 
     def __repr__(self) -> str:
         return f"MemoryStore({len(self._asked)} replies, {len(self._judgments)} judgments)"
@@ -108,6 +109,12 @@ class MemoryStore:
 
     def add_descriptions(self, describer_key: str, texts: Mapping[str, str]) -> None:
         self._descriptions.setdefault(describer_key, {}).update({image: clean(said) for image, said in texts.items()})
+
+    def add_spending(self, stage: str, key: str, numbers: Mapping[str, float]) -> None:
+        self._spending.append((stage, key, *frames.spent(numbers)))
+
+    def spending(self, keys: Sequence[str] | None = None) -> pl.DataFrame:
+        return frames.summed([row for row in self._spending if keys is None or row[1] in keys])
 
     def verify(self) -> list[str]:
         wrong = []

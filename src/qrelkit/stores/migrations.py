@@ -9,15 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import Connection, insert, inspect, select, update
+from sqlalchemy import Connection, insert, inspect, select, text, update
 
 from qrelkit.core.errors import StoreError, StoreTooNew
 from qrelkit.stores.database import Database
 from qrelkit.stores.schema import meta, metadata
 
 Step = Callable[[Connection], None]
-STEPS: tuple[Step, ...] = ()
 FORMAT = "qrelkit store"
+
+
+def add_spending(connection: Connection) -> None:
+    """1 → 2: what each stage took is kept. Written out, because `schema.py` goes on changing and a step never does."""
+    counts = ("asked", "known", "joined", "failed", "tokens_in", "tokens_out", "tokens_cached")
+    columns = ["stage TEXT NOT NULL", "key TEXT NOT NULL", *(f"{name} BIGINT NOT NULL" for name in counts)]
+    columns += ["cost_usd FLOAT NOT NULL", "unpriced BIGINT NOT NULL", "seconds FLOAT NOT NULL", "created BIGINT NOT NULL"]
+    connection.execute(text(f"CREATE TABLE spending ({', '.join(columns)})"))
+
+
+STEPS: tuple[Step, ...] = (add_spending,)
 
 
 def prepare(database: Database, steps: Sequence[Step] = STEPS) -> int:

@@ -10,6 +10,7 @@
     judgments           one row per verdict, never changed; a correction names the row it `replaces`
     guidelines          each version of a query's own part
     descriptions        what a describer said of an image; the newest counts
+    spending            what each call of a stage took: requests, tokens, money, time
 
 Times are milliseconds since 1970 (UTC), money is US dollars. A part's `kind` is "t" (text), "i" (picture: digest of the
 original bytes and the shrink key, never the bytes) or "s" (schema). `outcome` of a judgment is its place in OUTCOMES.
@@ -150,3 +151,21 @@ descriptions = Table(
     Column("created", BigInteger, nullable=False),
 )
 Index("descriptions_of", descriptions.c.describer_key, descriptions.c.id)
+
+spending = Table(  # a row per call, only ever added up: it needs neither number nor index
+    "spending",
+    metadata,
+    Column("stage", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("asked", BigInteger, nullable=False),
+    Column("known", BigInteger, nullable=False),
+    Column("joined", BigInteger, nullable=False),
+    Column("failed", BigInteger, nullable=False),
+    Column("tokens_in", BigInteger, nullable=False),
+    Column("tokens_out", BigInteger, nullable=False),
+    Column("tokens_cached", BigInteger, nullable=False),
+    Column("cost_usd", Float, nullable=False),
+    Column("unpriced", BigInteger, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("created", BigInteger, nullable=False),
+)

@@ -122,3 +122,15 @@ class SqlStore:
         rows = [(describer_key, image, clean(text), created) for image, text in texts.items()]
         with self._database.writing():
             self._database.add(schema.descriptions, rows)
+
+    def add_spending(self, stage: str, key: str, numbers: Mapping[str, float]) -> None:
+        """Keeps what one call of a stage took; `frames.SPENT` are the numbers, and one that is not named is 0."""
+        with self._database.writing():
+            self._database.add(schema.spending, [(stage, key, *frames.spent(numbers), int(self._now() * 1000))])
+
+    def spending(self, keys: Sequence[str] | None = None) -> pl.DataFrame:
+        """What all calls together took, per stage and key; with `keys`, only theirs."""
+        table = schema.spending
+        chosen = select(*(table.c[name] for name in frames.SPENDING))
+        with self._database.reading() as connection:
+            return frames.summed(connection.execute(chosen if keys is None else chosen.where(table.c.key.in_(keys))).all())
