@@ -85,7 +85,7 @@ def test_qrels(shop: Path, capsys: Capture, name: str, data: bytes, complaint: s
         ("bad.tsv", b"a\tq1\tp01\t1\t9\na\tq1\tp02\t2\n", r"^bad\.tsv:2: "),
         ("bad.tsv", b"a\tq1\tp01\t1\t9\na\tq1\tp01\t2\t8\n", r"^bad\.tsv: run 'a' lists document 'p01' twice"),
         ("bad.csv", b"query_id,doc_id,place\nq1,p01,1\n", r"^bad\.csv: a run needs a column 'score' or 'rank'"),
-        ("bad.csv", b"query_id,doc_id,score\nq1,p01,\n", r"^bad\.csv: .*no usable score"),
+        ("bad.csv", b"query_id,doc_id,score\nq1,p01,\n", r"^bad\.csv: .*without a usable score"),
         ("nowhere.trec", None, r"^nowhere\.trec: cannot be read"),
         (".", None, r"^\.: cannot be read"),
     ],

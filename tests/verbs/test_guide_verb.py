@@ -107,9 +107,10 @@ def test_approved_takes_the_newest_approved_version(shop: Path, capsys: Capture)
     call(capsys, "guide")
     file = shop / "guidelines" / "q1.yaml"
     edit(file, specificity="medium", approved="ann")
-    call(capsys, "judge", "--approved")
+    found = call(capsys, "judge", "--approved", "--json")  # the other queries have no approved one: they are not judged
+    assert (found.code, found.json["outcomes"]) == (4, {"failed": 10, "graded": 5})
     edit(file, specificity="broad", approved="")
-    assert "15 known, 0 to ask" in call(capsys, "judge", "--approved").err
+    assert "5 known, 10 to ask" in call(capsys, "judge", "--approved").err
     assert "5 to ask" in call(capsys, "judge", "--limit", 0).err
 
 

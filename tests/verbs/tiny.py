@@ -112,7 +112,7 @@ def images_of(body: Mapping[str, Any]) -> list[str]:
 def pair_of(body: Mapping[str, Any]) -> tuple[str, str]:
     """Which pair a judge asks about: the query and, of the documents in the request, the last."""
     said = texts_of(body)
-    query = next(q for q, (text, *_) in QUERIES.items() if f"<query>\n{text}\n</query>" in said)
+    query = next(q for q, (text, *_) in QUERIES.items() if f"<query>\n{text}\n" in said)
     return query, re.findall(r"number (p\d\d)\.", said)[-1]
 
 
