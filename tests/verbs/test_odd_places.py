@@ -77,7 +77,7 @@ def test_a_picture_in_a_query_reaches_the_judge(
     assert call(capsys, "judge").code == 0
     for body in server.bodies:
         if pair_of(body)[0] == "q1":
-            told = "orange" in texts_of(body).rpartition("<document>")[0]
+            told = "of the query's image 1: Picture" in texts_of(body).rpartition("<document>")[0]
             assert (len(images_of(body)), told) == ((2, False) if route == "shown" else (0, True))
 
 

@@ -24,15 +24,16 @@ def describe(
 
     with open_project(project, change, describe__model=model, budget_usd=budget_usd) as opened:
         describer, config = opened.describer(), opened.config
-        doc_ids = pool(opened.runs(), config.depth).frame["doc_id"] if pooled else None
-        wanted = images_to_describe(opened.collection, doc_ids)["digest"]
+        pairs = pool(opened.runs(), config.depth).frame if pooled else None
+        only = {"doc_ids": pairs["doc_id"], "query_ids": pairs["query_id"]} if pairs is not None else {}
+        wanted = images_to_describe(opened.collection, **only)["digest"]
         todo = len(set(wanted) - set(opened.store.descriptions(describer.key)))
         say(f"{len(wanted):,} images, {len(wanted) - todo:,} known, {todo:,} to describe by {describer.name}")
         warn_of_images(opened)
         if dry_run:
             return
         with progress("describe", todo) as show:
-            dials = {"at_once": config.at_once, "budget_usd": config.budget_usd, "progress": show, "doc_ids": doc_ids}
+            dials = {"at_once": config.at_once, "budget_usd": config.budget_usd, "progress": show, **only}
             models = opened.models(config.describe.model if config.describe else describer.name)
             done = write(opened.collection, describer, store=opened.store, models=models, **dials)  # type: ignore[arg-type]
     say(f"{len(done.texts):,} described, {done.missing:,} could not be, {money(done.tally.cost_usd, done.tally.unpriced)}")

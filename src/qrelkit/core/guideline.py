@@ -236,4 +236,3 @@ class Guideline:
     def __repr__(self) -> str:
         approved = sum(bool(q.approved) for q in self.queries.values())
         return f"Guideline({self.scale.name}, {len(self.queries)} queries with a part of their own, {approved} approved)"
-

@@ -181,7 +181,7 @@ def tell(story: Story, say: Callable[[str], None]) -> None:
     )
     by = done.by["language"]
     for language in (group for group in by.groups if group):
-        cells = ", ".join(f"{tag} {by.estimate(tag, MEASURE, group=language).value:.3f}" for tag in by.tags)
+        cells = ", ".join(f"{tag} {_told(by.estimate(tag, MEASURE, group=language).json())}" for tag in by.tags)
         say(f"{'Languages  ' if language == by.groups[1] else '           '}{language}: {MEASURE} {cells}")
     _tell_who_won(story, say)
     say(f"Again      the same run: {story.second.asked} requests, {done.judged.frame.height:,} pairs known.")
