@@ -102,7 +102,7 @@ def test_5_the_budget_is_reached(shop: Path, capsys: Capture) -> None:
     with ChatServer(answer=verdict) as server:
         prices = {"tiny": {"input": 1000.0, "output": 1000.0}}  # a thousandth of a dollar per token
         write_config(shop, **served(server.url), prices=prices)
-        found = call(capsys, "judge", "--budget-usd", 6, "--json")
+        found = call(capsys, "judge", "--budget-usd", 3, "--json")
         assert found.code == 5
         assert 0 < found.json["outcomes"]["graded"] < 15
         assert found.json["outcomes"]["not asked"] == found.json["ungraded"]

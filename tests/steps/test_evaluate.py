@@ -31,8 +31,8 @@ def test_every_graded_query_counts_and_what_is_odd_is_said() -> None:
     said = "\n".join(scores.warnings)
     assert "run 'r' has no document for 1 of 4 queries, which count 0: q3" in said
     assert "run 'r' has 1 queries without qrels, which are left out: stray" in said
-    assert "1 queries have no document with a grade of 1 or more and score 0" in said
-    assert "1 queries have no graded pair at all and are left out: null" in said
+    assert "1 query without a document of grade 1 or more, scored 0" in said
+    assert "1 query without any graded pair, left out: null" in said
 
 
 def test_empty_queries_are_left_out_by_name_each_measure_by_its_own_level() -> None:

@@ -15,10 +15,10 @@ import polars as pl
 
 from qrelkit.core.errors import InputError, Mismatch
 from qrelkit.core.qrels import Qrels
-from qrelkit.core.records import Estimate
+from qrelkit.core.records import Estimate, counted
 from qrelkit.core.run import Run
 from qrelkit.measures.aggregate import Cell, Scores, listed, means
-from qrelkit.measures.parse import Measure, parse_measures
+from qrelkit.measures.parse import Measure, grades_for_means, parse_measures
 from qrelkit.measures.rank import Floats, Judged, Ranked
 
 
@@ -113,15 +113,15 @@ def about_qrels(qrels: Qrels, judged: Judged, measures: Sequence[Measure], leave
     out = []
     ungraded = qrels.frame.filter(~pl.col("query_id").is_in(judged.query_ids.implode()))["query_id"].unique().sort().to_list()
     if ungraded:
-        out.append(f"{len(ungraded)} queries have no graded pair at all and are left out: {listed(ungraded)}")
+        out.append(f"{counted(len(ungraded), 'query')} without any graded pair, left out: {listed(ungraded)}")
     for level in sorted({measure.level for measure in measures}):
         empty = judged.query_ids.filter(pl.Series(judged.count(level) == 0)).to_list()
         if empty:
-            done = "are left out" if leave_out_empty else "score 0 for every run (--leave-out-empty leaves them out)"
-            out.append(f"{len(empty)} queries have no document with a grade of {level} or more and {done}: {listed(empty)}")
+            done = "left out" if leave_out_empty else "scored 0 for every run (--leave-out-empty leaves such out)"
+            out.append(f"{counted(len(empty), 'query')} without a document of grade {level} or more, {done}: {listed(empty)}")
     if any(measure.name == "ERR" and not measure.params for measure in measures):
         out.append(f"ERR takes {judged.top_grade}, the highest grade in these qrels, for that of the scale; ERR(max=…) sets it")
-    return out
+    return out + grades_for_means(judged, measures)
 
 
 def weights_of(judged: Judged, weights: Mapping[str, float] | None) -> Floats:
