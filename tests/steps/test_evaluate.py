@@ -39,7 +39,7 @@ def test_empty_queries_are_left_out_by_name_each_measure_by_its_own_level() -> N
     scores = evaluate(["P@1", "P(rel=2)@1"], [run()], qrels(), leave_out_empty=True)
     assert (scores.estimate("r", "P@1").value, scores.estimate("r", "P@1").n) == (pytest.approx(1 / 3), 3)
     assert (scores.estimate("r", "P(rel=2)@1").value, scores.estimate("r", "P(rel=2)@1").n) == (1, 1)
-    assert any("2 or more and are left out: empty, q2, q3" in text for text in scores.warnings)
+    assert any("2 or more, left out: empty, q2, q3" in text for text in scores.warnings)
     values = scores.per_query.filter(pl.col("measure") == "P@1").select("query_id", "value").rows()
     assert values == [("empty", None), ("q1", 1), ("q2", 0), ("q3", 0)]
 
