@@ -21,6 +21,7 @@ from qrelkit.judges.read_reply import MARKER, Verdict, read_reply, verdict_proba
 
 Route = Literal["text", "described", "shown"]
 ROUTES: tuple[str, ...] = get_args(Route)
+NOTHING_SEEN: Mapping[str, Sequence[str]] = {"descriptions": (), "captions": ()}
 KEPT_BLOCKS = 20_000  # rendered documents kept: one occurs under several queries
 
 
@@ -188,11 +189,14 @@ class Pointwise:
 
     def _document_block(self, document: Document) -> str:
         seen, cut = self.look.at(document)
-        fields = {name: document.columns[name] for name in self.look.fields if document.columns.get(name) not in (None, "")}
+        columns = document.columns
+        fields = {name: columns[name] for name in self.look.fields if columns.get(name) not in (None, "")}
         return self.prompt.render("document", document=seen, fields=fields, cut=cut, **self._seen(document.images))
 
-    def _seen(self, images: Sequence[Image]) -> dict[str, list[str]]:
+    def _seen(self, images: Sequence[Image]) -> Mapping[str, Sequence[str]]:
         """What the text says of images on this route: their descriptions (with captions), or the captions of those shown."""
+        if not images:
+            return NOTHING_SEEN
         described, shown = self.look.route == "described", self.look.route == "shown"
         told = [f"{i.caption}: {t}" if i.caption else t for i in images if (t := self.descriptions.get(i.digest))]
         return {"descriptions": told if described else [], "captions": [i.caption for i in images] if shown else []}

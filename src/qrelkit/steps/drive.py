@@ -293,7 +293,10 @@ class Driver(Generic[T]):
         tries = slowed = 0
         pace = self._pace(model.name)
         while True:
-            await pace.turn()
+            if pace.free:
+                pace.calling += 1
+            else:
+                await pace.turn()
             answered = False
             try:
                 if self.stopping:

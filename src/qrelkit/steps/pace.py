@@ -11,14 +11,21 @@ from collections import deque
 
 from qrelkit.steps.loop import settle
 
+UNBOUND = float("inf")
+
 
 class Pace:
     """One model's calls in flight: `allowed` is their bound (inf: none), `resume_at` a time of the loop nobody asks before."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, halt: asyncio.Event) -> None:
         self.loop, self.halt = loop, halt
-        self.calling, self.allowed, self.resume_at = 0, float("inf"), 0.0
+        self.calling, self.allowed, self.resume_at = 0, UNBOUND, 0.0
         self.waiting: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def free(self) -> bool:
+        """Nobody was ever asked to slow down: a call needs no turn."""
+        return self.allowed == UNBOUND
 
     async def turn(self) -> None:
         """Returns when one more call may be made, or when the drive stops."""
@@ -35,7 +42,7 @@ class Pace:
     def over(self, answered: bool) -> None:
         """A call has ended; an answer allows a little more."""
         self.calling -= 1
-        if answered and self.allowed < float("inf"):
+        if answered and self.allowed < UNBOUND:
             self.allowed += 1 / self.allowed
         free = self.allowed - self.calling
         while self.waiting and free > 0:  # each looks again for itself whether there is room
