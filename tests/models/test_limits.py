@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import islice
-
 import pytest
 
-from qrelkit.models.limits import Backoff, retry_after
+from qrelkit.models.limits import retry_after
 
 NOW = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
 
@@ -36,21 +34,3 @@ NOW = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
 )
 def test_what_a_server_says_about_waiting(headers: dict[str, str], seconds: float | None) -> None:
     assert retry_after(headers, NOW) == (seconds if seconds is None else pytest.approx(seconds))
-
-
-def test_backoff_stays_under_a_doubling_ceiling_and_its_cap() -> None:
-    ceilings = [1, 2, 4, 8, 10, 10, 10, 10]
-    for seed in range(50):
-        waits = list(islice(Backoff(1.0, 10.0, seed), len(ceilings)))
-        assert all(0 <= wait <= ceiling for wait, ceiling in zip(waits, ceilings, strict=True))
-
-
-def test_backoff_uses_the_whole_width() -> None:
-    # the mean of uniform(0, 8) is 4; 2,000 draws have a standard error of 8/√12/√2000 = .05
-    fourth = [list(islice(Backoff(1.0, 60.0, seed), 4))[3] for seed in range(2000)]
-    assert sum(fourth) / 2000 == pytest.approx(4.0, abs=0.25)
-
-
-def test_backoff_is_the_same_for_the_same_seed_only() -> None:
-    one, same, other = (list(islice(Backoff(seed=seed), 5)) for seed in ("r1:a", "r1:a", "r1:b"))
-    assert one == same != other

@@ -249,3 +249,28 @@ def test_a_model_that_changes_its_name_is_a_warning() -> None:
     names = iter(["model-a", "model-b"])
     _, tally = run([one("a"), one("b")], Endpoint(lambda _: Reply(text="x", served=next(names))), at_once=1)
     assert "model-a, model-b" in tally.warnings[0]
+
+
+def test_an_endpoint_that_closes_for_the_day_ends_the_drive() -> None:
+    with pytest.raises(Unreachable, match=r"24\.0 hours"):
+        run([one("a"), one("b")], Endpoint(lambda _: RateLimited("quota spent", 86_400.0)))
+
+
+def test_what_was_done_is_known_also_when_it_ends_in_an_error() -> None:
+    tally = Tally()
+    answers = iter([Reply(text="paid"), Rejected("wrong key", fatal=True)])
+    with pytest.raises(Rejected):
+        run([one("a"), one("b")], Endpoint(lambda _: next(answers), price=2.0), at_once=1, tally=tally)
+    assert (tally.asked, tally.cost_usd, tally.failed) == (2, 2.0, 1)
+
+
+def test_a_round_that_cannot_be_finished_keeps_what_was_paid_for() -> None:
+    """Five requests together and money for three: none of the replies that came is lost."""
+    store = MemoryStore()
+
+    def five() -> Flow[None]:
+        yield [ask("x", sample=n) for n in range(5)]
+
+    out, tally = run([five()], Endpoint(echo, price=1.0), store, budget_usd=3.0)
+    assert (out, tally.stopped, tally.asked) == ([], "budget", 3)
+    assert len(store.replies([ask("x", sample=n).digest for n in range(5)])) == 3

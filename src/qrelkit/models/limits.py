@@ -1,12 +1,10 @@
-"""How long to wait: what a server says about it, and what we wait when it says nothing."""
+"""How long to wait, as a server says it. (What we wait when it says nothing is the driver's own: steps/drive.py.)"""
 
 from __future__ import annotations
 
 import math
-import random
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -30,25 +28,6 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
         _moment(_number(said.get("x-ratelimit-reset", "")), now),
     )
     return next((max(0.0, wait) for wait in waits if wait is not None), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Backoff:
-    """Waits before the next tries, in seconds: uniform in [0, min(cap_s, base_s · 2ⁿ)] for n = 0, 1, 2 …, without end.
-
-    "Full jitter": those who failed together do not come back together, if each has its own seed (a request's digest).
-    Source: M. Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015.
-    """
-
-    base_s: float = 1.0
-    cap_s: float = 60.0
-    seed: int | str = 0
-
-    def __iter__(self) -> Iterator[float]:
-        chance, ceiling = random.Random(self.seed), self.base_s
-        while True:
-            yield chance.uniform(0.0, min(self.cap_s, ceiling))
-            ceiling = min(self.cap_s, 2 * ceiling)
 
 
 def _number(text: str) -> float | None:

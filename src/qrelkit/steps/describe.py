@@ -61,14 +61,14 @@ def describe(
             if len(new) - len(saved) >= BATCH:
                 save()
 
+    tally = Tally()
     flows = (_named(describer, image) for image in _images(todo, collection))
     try:
-        tally = drive(
-            flows, models=models or {}, store=store, done=done, at_once=at_once, budget_usd=budget_usd, progress=progress
-        )
-    finally:
+        dials = {"at_once": at_once, "budget_usd": budget_usd, "progress": progress, "tally": tally}
+        drive(flows, models=models or {}, store=store, done=done, **dials)  # type: ignore[arg-type]
+    finally:  # however it ends: what was said is kept, and what it cost
         save()
-    store.add_spending("describe", describer.key, tally.numbers())
+        store.add_spending("describe", describer.key, tally.numbers())
     digests = set(wanted["digest"])
     texts = {digest: text for digest, text in (known | new).items() if digest in digests}
     return Described(texts=texts, missing=len(digests) - len(texts), known=len(texts) - len(new), tally=tally)

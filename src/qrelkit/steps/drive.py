@@ -29,6 +29,7 @@ T = TypeVar("T")
 TURNS_PER_COMMIT = 3  # measured: 64 replies share a commit instead of 32, 4 % more replies a second
 SLOWED_AT_MOST = 100  # times that one request is asked to slow down before it counts as failed
 LONGEST_WAIT_S = 60.0
+LONGEST_TOLD_S = 900.0  # an endpoint that asks for a longer pause has closed for the day
 GIVE_UP_AFTER = 20  # failures in a row, without one reply, that mean the endpoint is down
 
 
@@ -43,15 +44,17 @@ def drive(
     retries: int = 4,
     progress: Callable[[Tally], None] | None = None,
     seed: int = 0,
+    tally: Tally | None = None,
 ) -> Tally:
     """Runs every flow to its end and hands each result to `done`, in order of completion.
 
     `at_once` conversations are held at a time and flows are pulled lazily. Stops cleanly on Ctrl-C and when the next
-    request might exceed `budget_usd` (`Tally.stopped` says which); raises ModelError when no request can succeed. Can
+    request might exceed `budget_usd` (`Tally.stopped` says which); raises ModelError when no request can succeed. A `tally`
+    that is given is filled, so that what was spent is known also then. Can
     be called from inside a running event loop (a notebook): it then works in a thread of its own.
     """
     driver: Driver[T] = Driver(
-        models, store, done, at_once=at_once, budget_usd=budget_usd, retries=retries, progress=progress, seed=seed
+        models, store, done, at_once=at_once, budget_usd=budget_usd, retries=retries, progress=progress, seed=seed, tally=tally
     )
     return run_alone(driver.run(iter(flows), at_once), driver.interrupt)
 
@@ -74,12 +77,13 @@ class Driver(Generic[T]):
         retries: int,
         progress: Callable[[Tally], None] | None,
         seed: int,
+        tally: Tally | None,
     ) -> None:
         if at_once < 1:
             raise InputError(f"at_once must be at least 1, not {at_once}")
         self.models, self.store, self.done = models, store, done
         self.budget_usd, self.retries, self.progress = budget_usd, retries, progress
-        self.tally = Tally()
+        self.tally = tally if tally is not None else Tally()
         self.workers: list[asyncio.Future[None]] = []
         self.chance = random.Random(seed)
         self.stopping = False
@@ -312,6 +316,8 @@ class Driver(Generic[T]):
                 return Reply(text="", outcome="failed", error=str(error), attempts=tries + slowed + 1)
             except RateLimited as error:
                 slowed += 1
+                if (error.retry_after_s or 0.0) > LONGEST_TOLD_S:
+                    self._stop(Unreachable(f"{error}; that is {(error.retry_after_s or 0) / 3600:.1f} hours: run again later"))
                 pace.slow_down(self._delay(slowed, error.retry_after_s))
                 problem: ModelError = error
             except Unreachable as error:

@@ -65,8 +65,12 @@ def guide(
             new[query_id] = written
 
     flows = (_named(writer, query) for query in todo)
-    tally = drive(flows, models=models or {}, store=store, done=done, at_once=at_once, budget_usd=budget_usd, progress=progress)
-    store.add_spending("guide", writer.key, tally.numbers())
+    tally = Tally()
+    try:
+        dials = {"at_once": at_once, "budget_usd": budget_usd, "progress": progress, "tally": tally}
+        drive(flows, models=models or {}, store=store, done=done, **dials)  # type: ignore[arg-type]
+    finally:
+        store.add_spending("guide", writer.key, tally.numbers())
     if folder is not None:
         for query_id, guideline in {**known, **new}.items():
             write_guideline(guideline, file_of(folder, query_id))

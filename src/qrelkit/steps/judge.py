@@ -100,14 +100,14 @@ def judge(
         if len(new) - saved >= BATCH:
             save()
 
+    tally = Tally()
     flows = (judge.flow([pair]) for pair in _pairs(todo, collection))
     try:
-        tally = drive(
-            flows, models=models or {}, store=store, done=done, at_once=at_once, budget_usd=budget_usd, progress=progress
-        )
-    finally:
+        dials = {"at_once": at_once, "budget_usd": budget_usd, "progress": progress, "tally": tally}
+        drive(flows, models=models or {}, store=store, done=done, **dials)  # type: ignore[arg-type]
+    finally:  # however it ends: what was said is kept, and what it cost
         save()
-    store.add_spending("judge", judge.key, tally.numbers())
+        store.add_spending("judge", judge.key, tally.numbers())
     return _judged(state, new, judge, tally, store)
 
 
