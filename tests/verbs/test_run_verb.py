@@ -205,3 +205,37 @@ def test_from_python(shop: Path, server: ChatServer) -> None:
         assert done.scores is not None
         assert done.scores.qrels == ["qrels", "openai:tiny", "mixed"]
         assert qk.plan(line)[0].todo == 0
+
+
+def test_another_projects_store_is_replayed_without_asking(shop: Path, server: ChatServer, capsys: Capture) -> None:
+    write_config(shop, **served(server.url))
+    assert call(capsys, "judge").code == 0
+    asked = len(server.bodies)
+    found = call(capsys, "judge", "--model", "replay:.qrelkit/store.db", "--set", "store=other.db", "--json")
+    assert (found.code, found.json["outcomes"]) == (0, {"graded": PAIRS}), found.err
+    assert len(server.bodies) == asked
+    found = call(capsys, "judge", "--model", "replay:nowhere.db", "--set", "store=other.db")
+    assert (found.code, "no such store" in found.error) == (1, True)
+
+
+def test_the_probe_makes_ten_calls_also_of_queries_pictures_and_repeated_samples(
+    shop: Path, server: ChatServer, capsys: Capture
+) -> None:
+    from qrelkit.steps.plan import plan, probe
+
+    write_config(shop, **served(server.url, samples=5))
+    with qk.Project.open() as project:
+        line = line_of(project)
+        tally = probe(line, plan(line))
+    assert tally is not None
+    assert (tally.asked, len(server.bodies)) == (10, 10)
+    queries = shop / "shop" / "queries.jsonl"
+    rows = [json.loads(text) for text in queries.read_text(encoding="utf-8").splitlines()]
+    queries.write_text("".join(json.dumps({**row, "image": "images/p01.png"}) + "\n" for row in rows), encoding="utf-8")
+    write_config(shop, **served(server.url, route="described"), describe={"model": "openai:tiny"})
+    with qk.Project.open() as project:
+        line = line_of(project)
+        stages = plan(line)
+        assert stages[0].usd is None  # a model without a known price is never free
+        probe(line, stages)
+    assert len(server.bodies) == 20

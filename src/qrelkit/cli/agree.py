@@ -62,18 +62,16 @@ def _in_project(project: str, options: Mapping[str, Any]) -> Agreement:
     from qrelkit.core.errors import InputError
     from qrelkit.project.line import line_of
     from qrelkit.steps.agree import agree as measure
-    from qrelkit.steps.judge import found, standing
+    from qrelkit.steps.run import judged_so_far
 
     with open_project(project) as opened:
         line = line_of(opened)
-        pool = line.pool
-        judge = line.judge(pool, None, False)
-        judged = found(standing(pool, judge, line.collection, line.store), judge, line.store)
-        if judged.ungraded == judged.frame.height:
-            raise InputError(f"nothing is judged yet by {judge.name}: `qrelkit judge` comes first")
+        judged = judged_so_far(line)
+        if judged is None:
+            raise InputError("nothing is judged yet: `qrelkit judge` comes first")
         if not line.human:
             raise InputError("the project has no human judgments: name them under `qrels:`, or bring them with review")
-        left_out = [pairs for pairs in (line.excluded(pool), options["exclude"]) if pairs is not None]
+        left_out = [pairs for pairs in (line.excluded(line.pool), options["exclude"]) if pairs is not None]
         own = {
             "scale": options["scale"] or line.scale,
             "exclude": pl.concat(left_out).unique() if left_out else None,

@@ -31,6 +31,9 @@ def demo(
             return
         confirmed(planned, yes)
         story = play(project, line, lambda name, todo: progress(name, todo, quiet=model == "lexical"))
+        if story is None:
+            say("stopped; what was answered is kept, and the same command goes on from here")
+            raise typer.Exit(130)
         tell(story, put)
     put(f"Report     {story.page}")
     put("Your turn  qrelkit run RUN.trec... --collection FOLDER --qrels QRELS --model openai:gpt-4o-mini")

@@ -57,11 +57,6 @@ class Prices:
         price = self.of(model)
         return None if price is None else price.cost(reply.tokens_in, reply.tokens_out, reply.tokens_cached)
 
-    def reserve(self, request: Request) -> float | None:
-        """Dollars that a request may cost: its estimated tokens, and as many tokens out as it allows; None if unknown."""
-        price = self.of(request.model)
-        return None if price is None else price.cost(tokens_of_request(request), request.settings.max_tokens)
-
 
 def read_prices(source: Path | str | Mapping[str, Any]) -> Prices:
     """Prices from a YAML file or a mapping {model: {input, output, cached_input?}}, in dollars per million tokens.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -117,17 +117,24 @@ def search(collection: Collection) -> Iterator[Run]:
 def stages(project: Project) -> tuple[Line, list[Stage]]:
     """The line and its plan; judging is planned three times: with pictures, without, and with pictures permuted."""
     line = line_of(project)
-    return line, plan(line)
+    planned = plan(line)
+    judging = planned[-1]
+    if judging.usd != (0.0, 0.0):  # a model is paid for each of the three
+        planned += [replace(judging, name=f"judge, {how}") for how in ("no pictures", "swapped")]
+    return line, planned
 
 
-def play(project: Project, line: Line, watch: Watch) -> Story:
-    """The whole line, the two controls, and the same again, which asks nothing."""
+def play(project: Project, line: Line, watch: Watch) -> Story | None:
+    """The whole line, the two controls, and the same again, which asks nothing; None where it was stopped."""
     done = run(line, watch)
-    assert done.judged is not None
+    if done.stopped or done.judged is None:
+        return None
     pictured = done.judged.qrels()
     described = dict(line.store.descriptions(line.describer.key)) if line.describer else {}
     without = _judged_by(line, project, {}, watch, "judge without pictures", route="text")
     swapped = _judged_by(line, project, permuted(described), watch, "judge with pictures swapped")
+    if without is None or swapped is None:
+        return None
     truth = next(iter(line.human.values()))
     gained, control = gain(pictured, without, truth, seed=line.seed), gain(swapped, without, truth, seed=line.seed)
     second = run(line).tallies["judge"]
@@ -146,8 +153,10 @@ def permuted(described: Mapping[str, str], seed: int = 0) -> dict[str, str]:
     return {digest: described[other] for digest, other in zip(digests, others, strict=True)}
 
 
-def _judged_by(line: Line, project: Project, described: Mapping[str, str], watch: Watch, name: str, **change: Any) -> Qrels:
-    """The pool as the same judge sees it with other descriptions, or on another route."""
+def _judged_by(
+    line: Line, project: Project, described: Mapping[str, str], watch: Watch, name: str, **change: Any
+) -> Qrels | None:
+    """The pool as the same judge sees it with other descriptions, or on another route; None where it was stopped."""
     config = project.config.model_copy(update={"judge": project.config.judge.model_copy(update=change)})
     other = Project(config, project.folder)
     other.__dict__.update(store=line.store, collection=line.collection)
@@ -155,7 +164,7 @@ def _judged_by(line: Line, project: Project, described: Mapping[str, str], watch
     with watch(name, len(line.pool)) as show:
         models, dials = line.models, {"at_once": line.at_once, "budget_usd": line.budget_usd}
         found = judge(line.pool, assessor, line.collection, store=line.store, models=models, progress=show, **dials)  # type: ignore[arg-type]
-    return found.qrels(name)
+    return None if found.tally.stopped else found.qrels(name)
 
 
 def best(runs: Any, qrels: Qrels) -> str:

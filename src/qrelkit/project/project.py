@@ -29,9 +29,9 @@ from qrelkit.project.config import NAME, Config, JudgeConfig, SamplingConfig, St
 
 if TYPE_CHECKING:
     from qrelkit.judges.pointwise import Look
+    from qrelkit.stores.sql import SqlStore
 
 BUILT_IN = ("lexical", "palette")  # need no model
-RECORDED = ("scripted", "replay")  # models that are a file: scripted:answers.yaml
 
 
 class Project:
@@ -40,6 +40,7 @@ class Project:
     def __init__(self, config: Config, folder: Path = Path()) -> None:
         self.config, self.folder = config, folder
         self._models: dict[str, Model] = {}
+        self._recordings: list[SqlStore] = []
 
     @staticmethod
     def open(path: str | os.PathLike[str] = NAME) -> Project:
@@ -52,8 +53,8 @@ class Project:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if "store" in self.__dict__:
-            self.store.close()
+        for store in [*self._recordings, *([self.store] if "store" in self.__dict__ else [])]:
+            store.close()
 
     def at(self, path: str) -> Path:
         """A path of the configuration, relative to its file."""
@@ -155,8 +156,32 @@ class Project:
             if not colon or not rest:
                 raise InputError(f"a model is named provider:name, such as openai:gpt-4o-mini; found {name!r}")
             build = find("models", provider)
-            self._models[name] = build(self.at(rest)) if provider in RECORDED else build(name, **self._options(name))
+            if provider == "replay":
+                self._models[name] = self._replay(rest)
+            else:
+                self._models[name] = build(self.at(rest)) if provider == "scripted" else build(name, **self._options(name))
         return self._models[name]
+
+    def _replay(self, rest: str) -> Model:
+        """A recording in JSONL, or another project's store; `#MODEL` behind it says which of several models."""
+        import orjson
+
+        from qrelkit.models.replay import Replay
+        from qrelkit.stores.sql import SqlStore
+
+        path, _, name = rest.partition("#")
+        file = self.at(path)
+        if file.suffix not in (".db", ".sqlite"):
+            return Replay(file, name or None)
+        if not file.is_file():  # opening would make an empty one
+            raise InputError(f"{file}: there is no such store to replay")
+        store = SqlStore(str(file))
+        self._recordings.append(store)
+        known = {orjson.loads(text).get("model") for text in store.judges()["settings"]} - {None}
+        if not name and len(known) != 1:
+            several = ", ".join(sorted(known)) or "none"
+            raise InputError(f"{file}: the models that judged there: {several}; name one: replay:{path}#MODEL")
+        return Replay.from_store(store, name or min(known))
 
     def _options(self, name: str) -> dict[str, Any]:
         from qrelkit.models.endpoint import LOOPBACK

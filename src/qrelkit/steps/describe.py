@@ -38,6 +38,7 @@ def describe(
     models: Mapping[str, Model] | None = None,
     doc_ids: pl.Series | None = None,
     query_ids: pl.Series | None = None,
+    limit: int | None = None,
     at_once: int = 16,
     budget_usd: float | None = None,
     progress: Callable[[Tally], None] | None = None,
@@ -46,6 +47,7 @@ def describe(
     known = store.descriptions(describer.key)
     wanted = images_to_describe(collection, doc_ids, query_ids)
     todo = wanted.filter(~pl.col("digest").is_in(list(known)))
+    todo = todo.head(todo.height if limit is None else limit)
     new: dict[str, str] = {}
     saved: set[str] = set()
 
@@ -62,7 +64,7 @@ def describe(
                 save()
 
     tally = Tally()
-    flows = (_named(describer, image) for image in _images(todo, collection))
+    flows = (_named(describer, image) for image in images_of(todo, collection))
     try:
         dials = {"at_once": at_once, "budget_usd": budget_usd, "progress": progress, "tally": tally}
         drive(flows, models=models or {}, store=store, done=done, **dials)  # type: ignore[arg-type]
@@ -87,7 +89,8 @@ def images_to_describe(
     return pl.concat([images, wished], how="diagonal").unique("digest", keep="first", maintain_order=True)
 
 
-def _images(todo: pl.DataFrame, collection: Collection) -> Iterator[Image]:
+def images_of(todo: pl.DataFrame, collection: Collection) -> Iterator[Image]:
+    """The images of rows of `images_to_describe`."""
     for digest, doc_id, query_id in todo.select("digest", "doc_id", "query_id").iter_rows():
         images = collection.query(query_id).images if doc_id is None else collection.document(doc_id).images
         yield next(image for image in images if image.digest == digest)

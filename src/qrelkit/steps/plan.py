@@ -21,7 +21,7 @@ from qrelkit.core.qrels import Qrels
 from qrelkit.core.records import Pair, Query
 from qrelkit.core.run import Run
 from qrelkit.core.wire import Reply, Request
-from qrelkit.steps.describe import describe, images_to_describe
+from qrelkit.steps.describe import describe, images_of, images_to_describe
 from qrelkit.steps.guide import guide, newest, texts_of
 from qrelkit.steps.judge import judge, standing
 from qrelkit.steps.pool import pool
@@ -89,29 +89,36 @@ def plan(line: Line, latency_s: float | None = None) -> list[Stage]:
         unguided = [query.query_id for query in todo]
         asked = _first_requests(line.guide_writer.flow(query) for query in todo[:SAMPLED])
         count = pooled.frame["query_id"].n_unique()
-        stages.append(_stage(line, "guide", line.guide_writer.name, count, len(todo), asked, latency_s))
+        stages.append(_stage(line, line.guide_writer, "guide", count, len(todo), asked, latency_s))
     descriptions: dict[str, str] | None = None
     if line.describer is not None:
         descriptions = dict(line.store.descriptions(line.describer.key))
-        digests = images_to_describe(line.collection, pooled.frame["doc_id"], pooled.frame["query_id"])["digest"].to_list()
-        missing = [digest for digest in digests if digest not in descriptions]
-        images = [i for doc_id in _with_images(line, missing) for i in line.collection.document(doc_id).images][:SAMPLED]
-        asked = _first_requests(line.describer.flow(image) for image in images)
-        stages.append(_stage(line, "describe", line.describer.name, len(digests), len(missing), asked, latency_s))
-        descriptions |= dict.fromkeys(missing, STAND_IN)
+        wanted_images = images_to_describe(line.collection, pooled.frame["doc_id"], pooled.frame["query_id"])
+        missing = wanted_images.filter(~pl.col("digest").is_in(list(descriptions)))
+        asked = _first_requests(line.describer.flow(image) for image in images_of(missing.head(SAMPLED), line.collection))
+        stages.append(_stage(line, line.describer, "describe", wanted_images.height, missing.height, asked, latency_s))
+        descriptions |= dict.fromkeys(missing["digest"], STAND_IN)
     assessor = line.judge(pooled, descriptions, True)
     state = standing(pooled, line.judge(pooled, None, False), line.collection, line.store)
     state = state.filter(pl.col("todo") | pl.col("query_id").is_in(unguided))  # a new guideline makes all its pairs new
     asked = _first_requests(assessor.flow([pair]) for pair in _some_pairs(line, state))
-    stages.append(_stage(line, "judge", assessor.name, len(pooled), state.height, asked, latency_s))
+    stages.append(_stage(line, assessor, "judge", len(pooled), state.height, asked, latency_s))
     return stages
 
 
 def _stage(
-    line: Line, name: str, by: str, items: int, todo: int, asked: Sequence[Sequence[Request]], latency_s: float | None
+    line: Line,
+    who: GuideWriter | Describer | Judge,
+    name: str,
+    items: int,
+    todo: int,
+    asked: Sequence[Sequence[Request]],
+    latency_s: float | None,
 ) -> Stage:
+    """One row of the plan. Where a model is to be asked and no question could be made up yet, its price is unknown, not 0."""
     if not todo or not asked:
-        return Stage(name=name, by=by, items=items, todo=todo)
+        unknown = None if todo and who.settings.get("model") in line.models else (0.0, 0.0)
+        return Stage(name=name, by=who.name, items=items, todo=todo, usd=unknown, seconds=unknown)
     from qrelkit.models.prices import tokens_of_request
 
     model, each = line.models[asked[0][0].model], len(asked[0])  # several samples are several requests
@@ -121,7 +128,7 @@ def _stage(
     usd = None if None in costs else (0.9 * todo * each * (costs[0] or 0.0), 1.2 * todo * each * (costs[1] or 0.0))
     rounds = todo * each / min(line.at_once, todo * each)
     seconds = None if latency_s is None else (0.7 * rounds * latency_s, 2.0 * rounds * latency_s)
-    return Stage(name=name, by=by, items=items, todo=todo, usd=usd, seconds=seconds)
+    return Stage(name=name, by=who.name, items=items, todo=todo, usd=usd, seconds=seconds)
 
 
 def _first_requests(flows: Iterator[Any]) -> list[Sequence[Request]]:
@@ -137,12 +144,6 @@ def _first_requests(flows: Iterator[Any]) -> list[Sequence[Request]]:
 
 def queries_of(line: Line, pooled: Pool) -> list[Query]:
     return [line.collection.query(q) for q in pooled.frame["query_id"].unique(maintain_order=True)]
-
-
-def _with_images(line: Line, digests: Sequence[str]) -> list[str]:
-    images = line.collection.images().filter(pl.col("digest").is_in(digests))
-    ids: list[str] = images["doc_id"].unique(maintain_order=True).head(SAMPLED).to_list()
-    return ids
 
 
 def _some_pairs(line: Line, state: pl.DataFrame) -> Iterator[Any]:
@@ -164,11 +165,11 @@ def probe(line: Line, stages: Sequence[Stage]) -> Tally | None:
         todo = [query for query in wanted if query.query_id not in known]
         tally = guide(todo[:PROBES], line.guide_writer, folder=line.guidelines, **dials).tally
     elif first.name == "describe" and line.describer is not None:
-        known_images = line.store.descriptions(line.describer.key)
-        missing = images_to_describe(line.collection, line.pool.frame["doc_id"], line.pool.frame["query_id"]).filter(
-            ~pl.col("digest").is_in(list(known_images))
-        )
-        tally = describe(line.collection, line.describer, doc_ids=missing["doc_id"].head(PROBES), **dials).tally
+        pooled = line.pool.frame
+        only: dict[str, Any] = {"doc_ids": pooled["doc_id"], "query_ids": pooled["query_id"], "limit": PROBES}
+        tally = describe(line.collection, line.describer, **only, **dials).tally
     else:
-        tally = judge(line.pool, line.judge(line.pool, None, False), line.collection, limit=PROBES, **dials).tally
+        assessor = line.judge(line.pool, None, False)
+        limit = max(1, PROBES // int(assessor.settings.get("samples", 1)))
+        tally = judge(line.pool, assessor, line.collection, limit=limit, **dials).tally
     return tally

@@ -64,20 +64,24 @@ def run(line: Line, watch: Watch = lambda name, todo: nullcontext()) -> Done:
     return analysed(done)
 
 
+def judged_so_far(line: Line) -> Judged | None:
+    """The judgments of the line's judge that are in the store, nothing asked; None where no pair of the pool has a grade."""
+    pooled = line.pool
+    assessor = line.judge(pooled, None, False)
+    judged = found(standing(pooled, assessor, line.collection, line.store), assessor, line.store)
+    return judged if judged.ungraded < judged.frame.height else None
+
+
 def known(line: Line) -> Done:
     """What the line brought so far, without asking anything: the judgments that are in the store.
 
     Where nothing is judged yet, the scores are by the human judgments alone; InputError where there are none either.
     """
     done = Done(line=line, pool=line.pool)
-    assessor = line.judge(done.pool, None, False)
-    judged = found(standing(done.pool, assessor, line.collection, line.store), assessor, line.store)
-    if judged.ungraded < judged.frame.height:
+    if (judged := judged_so_far(line)) is not None:
         return analysed(replace(done, judged=judged))
     if not line.human:
-        raise InputError(
-            f"nothing is judged yet by {assessor.name}, and people judged nothing either: `qrelkit judge` comes first"
-        )
+        raise InputError("nothing is judged yet, and people judged nothing either: `qrelkit judge` comes first")
     first = next(iter(line.human.values()))
     return compared(replace(done, views={first.name: first}))
 
