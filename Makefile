@@ -6,6 +6,10 @@ ifeq ($(OS),Windows_NT)
 BIN := $(VENV)/Scripts
 endif
 
+# PyPI's PyTorch for Linux brings CUDA along. `make test TORCH_FIND_LINKS=…` names a folder, or a page of links, with a CPU build;
+# pip's own configuration (PIP_FIND_LINKS, pip.conf) does as well.
+TORCH_FIND_LINKS ?=
+
 .PHONY: demo test lint types contracts tests format bench clean
 
 # a plain install is enough for the demo; `make test` adds the tools
@@ -45,5 +49,8 @@ $(VENV)/.core: $(VENV)/pyvenv.cfg pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.all: $(VENV)/pyvenv.cfg pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[fast,irds,pandas,test]"
+	@$(BIN)/python -m pip config list | grep -q "find-links" || [ -n "$(TORCH_FIND_LINKS)" ] || echo "PyTorch comes from PyPI:" \
+	    "on Linux that is the CUDA build, gigabytes. For a CPU build: make test TORCH_FIND_LINKS=FOLDER-OR-PAGE-OF-LINKS"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	    $(addprefix --find-links ,$(TORCH_FIND_LINKS)) --editable ".[fast,irds,pandas,local,ray,postgres,test]"
 	@touch $@ $(VENV)/.core

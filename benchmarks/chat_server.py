@@ -1,8 +1,9 @@
 """The fastest chat endpoint we can make, for measuring clients: it reads a request's length and answers with fixed bytes.
 
-    python benchmarks/chat_server.py [PORT]      # prints the port, serves until it is stopped
+    python benchmarks/chat_server.py [PORT [LATENCY_S SLOTS]]      # prints the port, serves until it is stopped
 
-No latency, no JSON, keep-alive and pipelining; what a client achieves against it is the client's own speed.
+Without a latency: no JSON, keep-alive and pipelining; what a client achieves against it is the client's own speed. With one:
+at most so many answers are made together, each takes so long, and who comes beyond is turned away with 429 and Retry-After.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ BODY = json.dumps(
     }
 ).encode()
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
+TURNED_AWAY = b"HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nRetry-After: 1\r\nContent-Length: 2\r\n\r\n{}"
 
 
 class Chat(asyncio.Protocol):
@@ -48,7 +50,29 @@ class Chat(asyncio.Protocol):
             answers += 1
         self.pending = data
         if answers:
-            self.transport.write(ANSWER * answers)
+            self.answer(answers)
+
+    def answer(self, answers: int) -> None:
+        self.transport.write(ANSWER * answers)
+
+
+class Slow(Chat):
+    """One connection to a server that takes its time and has so many slots."""
+
+    latency_s, slots, taken = 0.0, 0, 0
+
+    def answer(self, answers: int) -> None:
+        for _ in range(answers):
+            if Slow.taken >= Slow.slots:
+                self.transport.write(TURNED_AWAY)
+            else:
+                Slow.taken += 1
+                asyncio.get_running_loop().call_later(Slow.latency_s, self.finish)
+
+    def finish(self) -> None:
+        Slow.taken -= 1
+        if not self.transport.is_closing():
+            self.transport.write(ANSWER)
 
 
 def _length(head: bytes) -> int:
@@ -62,7 +86,7 @@ def _length(head: bytes) -> int:
 
 
 async def serve(port: int) -> None:
-    server = await asyncio.get_running_loop().create_server(Chat, "127.0.0.1", port)
+    server = await asyncio.get_running_loop().create_server(Slow if Slow.slots else Chat, "127.0.0.1", port, backlog=2048)
     print(server.sockets[0].getsockname()[1], flush=True)
     async with server:
         await server.serve_forever()
@@ -75,6 +99,8 @@ def main() -> None:
         make = uvloop.new_event_loop
     except ImportError:
         make = asyncio.new_event_loop
+    if len(sys.argv) > 3:
+        Slow.latency_s, Slow.slots = float(sys.argv[2]), int(sys.argv[3])
     with asyncio.Runner(loop_factory=make) as runner:
         runner.run(serve(int(sys.argv[1]) if len(sys.argv) > 1 else 0))
 

@@ -73,10 +73,10 @@ def report(rates: dict[str, list[float]]) -> None:
 
 
 @contextmanager
-def endpoint() -> Iterator[str]:
-    """The zero-latency endpoint, in a process of its own."""
+def endpoint(*options: str) -> Iterator[str]:
+    """The endpoint, in a process of its own; without options it has no latency."""
     server = Path(__file__).with_name("chat_server.py")
-    process = subprocess.Popen([sys.executable, str(server)], stdout=subprocess.PIPE, text=True, encoding="utf-8")
+    process = subprocess.Popen([sys.executable, str(server), *options], stdout=subprocess.PIPE, text=True, encoding="utf-8")
     assert process.stdout is not None
     try:
         yield f"http://127.0.0.1:{int(process.stdout.readline().split()[-1])}/v1"

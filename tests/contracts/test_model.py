@@ -12,12 +12,16 @@ import pytest
 from qrelkit.core.doors import Model
 from qrelkit.core.errors import ModelError
 from qrelkit.core.wire import Message, Reply, Request, Schema, Settings, text
+from qrelkit.models.anthropic import Anthropic
+from qrelkit.models.gemini import Gemini
 from qrelkit.models.openai_compatible import OpenAICompatible
 from qrelkit.models.replay import Replay, write_replay
 from qrelkit.models.scripted import Scripted, last_user_text
+from servers.anthropic import AnthropicServer
 from servers.chat import ChatServer, failing
+from servers.gemini import GeminiServer
 
-KINDS = ("openai", "scripted", "replay")
+KINDS = ("openai", "anthropic", "gemini", "scripted", "replay")
 
 
 def asking(name: str, said: str, **more: object) -> Request:
@@ -36,6 +40,12 @@ def model(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Model]:
     if request.param == "openai":
         with ChatServer(lambda body: body["messages"][-1]["content"]) as server:
             yield OpenAICompatible("openai:echo", base_url=server.url)
+    elif request.param == "anthropic":
+        with AnthropicServer(lambda body: body["messages"][-1]["content"][-1]["text"]) as server:
+            yield Anthropic("anthropic:echo", base_url=server.base)
+    elif request.param == "gemini":
+        with GeminiServer(lambda body: body["contents"][-1]["parts"][-1]["text"]) as server:
+            yield Gemini("gemini:echo", base_url=server.base)
     elif request.param == "scripted":
         yield Scripted("scripted:echo", repeated)
     else:
@@ -51,6 +61,14 @@ def mute(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Model]:
         with ChatServer() as server:
             server.next(*[failing(500, "down")] * 5)
             yield OpenAICompatible("openai:echo", base_url=server.url)
+    elif request.param == "anthropic":
+        with AnthropicServer() as server:
+            server.next(*[failing(500, "down")] * 5)
+            yield Anthropic("anthropic:echo", base_url=server.base)
+    elif request.param == "gemini":
+        with GeminiServer() as server:
+            server.next(*[failing(500, "down")] * 5)
+            yield Gemini("gemini:echo", base_url=server.base)
     elif request.param == "scripted":
         yield Scripted("scripted:mute", ())
     else:

@@ -1,16 +1,9 @@
-"""What every store keeps: one suite over the memory, SQLite and, where QRELKIT_TEST_POSTGRES has an address, PostgreSQL.
-
-The PostgreSQL database named there is emptied by every test.
-"""
+"""What every store keeps: one suite over the memory, SQLite and a real PostgreSQL. Its fixtures are in conftest.py."""
 
 from __future__ import annotations
 
-import itertools
 import math
-import os
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import orjson
 import polars as pl
@@ -24,41 +17,9 @@ from qrelkit.core.guideline import QueryGuideline, Requirement
 from qrelkit.core.records import OUTCOMES, Image, Judgment
 from qrelkit.core.wire import Message, Reply, Request, Schema, Settings, Shrink, picture, text
 from qrelkit.stores import frames
-from qrelkit.stores.memory import MemoryStore
-from qrelkit.stores.sql import SqlStore
 
-POSTGRES = os.environ.get("QRELKIT_TEST_POSTGRES", "")
-KINDS = ["memory", "sqlite"] + (["postgres"] if POSTGRES else [])
-START = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 SCHEMA = Schema.of("verdict", {"type": "object", "properties": {"grade": {"type": "integer"}}})
 KEY = "0123456789abcdef" * 2
-
-
-def made(kind: str, folder: Path) -> Store:
-    """An empty store whose clock goes on by a second at every look."""
-    clock = itertools.count(START)
-    if kind == "memory":
-        return MemoryStore(now=lambda: next(clock))
-    if kind == "postgres":
-        emptied()
-    return SqlStore(POSTGRES if kind == "postgres" else folder / "store.db", now=lambda: next(clock))
-
-
-def emptied() -> None:
-    from sqlalchemy import create_engine
-    from sqlalchemy.pool import NullPool
-
-    from qrelkit.stores.schema import metadata
-
-    engine = create_engine(POSTGRES, poolclass=NullPool)
-    metadata.drop_all(engine)
-    engine.dispose()
-
-
-@pytest.fixture(params=KINDS)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    with made(request.param, tmp_path) as one:  # type: ignore[attr-defined]
-        yield one
 
 
 def asked(said: str, sample: int = 0) -> Request:
@@ -90,7 +51,11 @@ def test_a_reply_comes_back_with_all_its_columns(store):
         tokens_in=10,
         tokens_out=4,
         tokens_cached=8,
+        tokens_reasoning=3,
+        tokens_image=5,
         cost_usd=0.25,
+        price='{"in": 1.0, "date": "2026-01-01"}',
+        batch=True,
         latency_s=1.5,
         attempts=3,
         token_probabilities=(("2", {"2": -0.1, "1": -math.inf}), ("}", {"}": -0.0})),
@@ -134,6 +99,23 @@ def test_the_first_reply_to_a_request_counts_and_all_money_is_counted(store):
 
 def test_nothing_is_spent_at_first(store):
     assert store.spent_usd() == 0.0
+
+
+def test_money_is_counted_since_a_moment(store):
+    for n in range(4):  # the clock goes on by a second for each
+        store.add_replies([(asked(f"q{n}"), Reply(text="a", cost_usd=1.0))])
+    start = 1_767_225_600.0
+    assert [store.spent_usd(start + n) for n in (0, 1, 3, 4, 1)] == [4.0, 3.0, 1.0, 0.0, 3.0]
+    store.add_replies([(asked("q4"), Reply(text="a", cost_usd=0.5))])
+    assert (store.spent_usd(start + 1), store.spent_usd()) == (3.5, 4.5)
+
+
+def test_each_price_is_what_its_reply_was_reckoned_by(store):
+    rows = [(asked(f"q{n}"), Reply(text="a", price=price)) for n, price in enumerate(["", "a", "b", "a", ""])]
+    store.add_replies(rows[:2])
+    store.add_replies(rows[2:])
+    found = store.replies([request.digest for request, _ in rows])
+    assert [found[request.digest].price for request, _ in rows] == ["", "a", "b", "a", ""]
 
 
 def test_samples_of_one_question_are_different_requests(store):
@@ -247,6 +229,7 @@ def test_judgments_have_the_columns_of_the_door(store):
         query_key=KEY,
         doc_key=KEY[::-1],
         cost_usd=0.125,
+        details={"position": 2, "votes": [1, 2, 2]},
     )
     store.add_judgments("k", [full])
     store.add_judgments("k", [graded("7", "d", None, "refused", replaces=1)])
@@ -271,7 +254,9 @@ def test_judgments_have_the_columns_of_the_door(store):
         "doc_key": KEY[::-1],
         "replaces": None,
         "cost_usd": 0.125,
+        "details": '{"position":2,"votes":[1,2,2]}',
     }
+    assert second["details"] == ""
     assert (second["query_id"], second["grade"], second["outcome"], second["replaces"]) == ("7", None, "refused", 1)
     assert (second["probabilities"], second["request"], second["query_key"], second["cost_usd"]) == (None, "", "", None)
 
@@ -281,7 +266,7 @@ def test_every_outcome_survives(store):
     rows = [graded("q", o, 0 if o == "graded" else None, o) for o in OUTCOMES]
     store.add_judgments("k", rows)
     assert store.judgments("k")["outcome"].to_list() == list(OUTCOMES)
-    assert store.judgments("k")["grade"].to_list() == [0, None, None, None, None]
+    assert store.judgments("k")["grade"].to_list() == [0, None, None, None, None, None]
 
 
 def test_judgments_of_all_judges_come_in_order_of_writing(store):
@@ -404,16 +389,17 @@ def test_the_newest_description_of_an_image_counts(store):
 
 def test_what_was_spent_is_added_up_per_stage_and_key(store):
     first = {"asked": 8, "known": 2, "joined": 1, "failed": 3, "tokens_in": 100, "tokens_out": 10, "tokens_cached": 50}
+    first |= {"tokens_reasoning": 4, "tokens_image": 20, "saved_usd": 0.125, "busy_s": 0.75}
     store.add_spending("judge", "k", first | {"cost_usd": 0.5, "unpriced": 1, "seconds": 1.5})
-    store.add_spending("judge", "k", {"asked": 4, "known": 9, "cost_usd": 0.25, "seconds": 0.5, "done": 13})
+    store.add_spending("judge", "k", {"asked": 4, "known": 9, "cost_usd": 0.25, "seconds": 0.5, "busy_s": 0.25, "done": 13})
     store.add_spending("describe", "k", {"asked": 1})
     store.add_spending("guide", "other", {})
     found = store.spending()
     assert found.schema == pl.Schema(frames.SPENDING)
     assert found.rows() == [
-        ("describe", "k", 1, 0, 0, 0, 0, 0, 0, 0.0, 0, 0.0),
-        ("guide", "other", 0, 0, 0, 0, 0, 0, 0, 0.0, 0, 0.0),
-        ("judge", "k", 12, 11, 1, 3, 100, 10, 50, 0.75, 1, 2.0),
+        ("describe", "k", 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0),
+        ("guide", "other", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0),
+        ("judge", "k", 12, 11, 1, 3, 100, 10, 50, 4, 20, 1, 0.75, 0.125, 2.0, 1.0),
     ]
 
 

@@ -131,7 +131,7 @@ def keys_of(model: Any, before: str = "") -> Iterator[tuple[str, Any]]:
         kinds = [spec.annotation, *getattr(spec.annotation, "__args__", ())]
         inner = [k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)]
         default = spec.get_default(call_default_factory=True)
-        if inner:
+        if inner and not isinstance(default, list):  # a list of stages has the keys of a stage
             place = f"{before}{name}.NAME" if name == "models" else f"{before}{name}"
             yield from keys_of(inner[0], f"{place}.")
         else:

@@ -52,7 +52,7 @@ def test_the_recipe_is_what_its_docstring_says() -> None:
 
 
 def test_shipped_prompts_are_never_edited_in_place() -> None:
-    purposes = {"guide@1": "guide", "describe@1": "describe"}
+    purposes = {"guide@1": "guide", "describe@1": "describe", "group@1": "group"}
     found = {name: read_prompt(name, purposes.get(name, "judge")).digest for name in shipped_prompts()}
     assert found == GOLDEN["prompts"]
 

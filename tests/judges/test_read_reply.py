@@ -6,12 +6,13 @@ import json
 import math
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from qrelkit.core.guideline import SCALES, Grade, Scale
 from qrelkit.core.wire import Reply
-from qrelkit.judges.read_reply import read_reply, verdict_probabilities
+from qrelkit.judges.read_reply import read_reply, read_verdicts, verdict_probabilities
 
 PRODUCT, TREC = SCALES["product-3"], SCALES["trec-0-3"]
 UNSURE = Scale(
@@ -140,3 +141,77 @@ def test_recorded_replies_of_a_small_model(data: Path) -> None:
     human = (data / "llmjudge_dl23" / "qrels.human.test.txt").read_text(encoding="utf-8").splitlines()
     pairs = {(line.split()[0], line.split()[2]) for line in human}
     assert len(pairs - set(verdicts)) == 13
+
+
+# a prompt that the server cut
+
+
+def test_a_cut_prompt_is_an_outcome_of_its_own() -> None:
+    said = Reply(text='{"verdict": "highly_relevant"}', outcome="truncated_input", error="it counted 900 tokens of about 4,000")
+    found = read_reply(said, PRODUCT)
+    assert (found.grade, found.outcome, found.reason) == (None, "truncated_input", "it counted 900 tokens of about 4,000")
+    assert read_reply(Reply(text="", outcome="truncated_input"), PRODUCT).reason
+
+
+# several documents in one reply
+
+
+def told(*entries: object) -> str:
+    return json.dumps({"verdicts": list(entries)})
+
+
+ONE, TWO = {"number": 1, "reasoning": "r", "verdict": "irrelevant"}, {"number": 2, "verdict": "highly_relevant"}
+
+
+@pytest.mark.parametrize(
+    ("text", "grades"),
+    [
+        (told(ONE, TWO), [0, 2]),
+        (told(TWO, ONE), [0, 2]),  # the number decides, not the order
+        (json.dumps([ONE, TWO]), [0, 2]),
+        (f"```json\n{told(ONE, TWO)}\n```", [0, 2]),
+        (f"Here they are:\n{told(ONE, TWO)}", [0, 2]),
+        (f"<think>1, 2</think>{json.dumps([ONE, TWO], indent=1)}", [0, 2]),
+        (told({"number": "1", "verdict": 1}, TWO), [1, 2]),
+        (told(ONE), [0, None]),
+        (told(ONE, ONE, TWO), [None, 2]),
+        (told(ONE, {"number": 2}), [0, None]),
+        (told(ONE, {**TWO, "verdict": "good"}), [0, None]),
+        (told(ONE, TWO, {**TWO, "number": 3}), [None, None]),  # of two documents, there is no third
+        (told({**ONE, "number": 0}, {**TWO, "number": 1}), [None, None]),
+        (told({**ONE, "number": True}, TWO), [None, None]),
+        (told({**ONE, "number": 1.5}, TWO), [None, None]),
+        (told("irrelevant", "highly_relevant"), [None, None]),
+        (told(), [None, None]),
+        ("1: irrelevant\n2: highly_relevant", [None, None]),
+        ('{"verdict": "irrelevant"}', [None, None]),
+        (told(ONE, TWO)[:-8], [None, None]),
+        ("", [None, None]),
+    ],
+)
+def test_several_verdicts_in_one_reply(text: str, grades: list[int | None]) -> None:
+    found = read_verdicts(text, PRODUCT, 2)
+    assert [verdict.grade for verdict in found] == grades
+    assert {verdict.outcome for verdict in found if verdict.grade is None} <= {"unparsable"}
+    assert all(verdict.reason for verdict in found if verdict.grade is None)
+
+
+def test_several_verdicts_have_their_own_outcomes() -> None:
+    said = told(
+        {"number": 1, "verdict": "7"},
+        {"number": 2, "verdict": "cannot_judge", "reasoning": "dark"},
+        {"number": 3, "verdict": "yes"},
+    )
+    assert [v.outcome for v in read_verdicts(said, UNSURE, 3)] == ["out_of_range", "refused", "graded"]
+
+
+@pytest.mark.parametrize("outcome", ["refused", "failed", "truncated_input"])
+def test_where_nothing_was_said_nothing_is_read(outcome: Any) -> None:
+    found = read_verdicts(Reply(text=told(ONE, TWO), outcome=outcome, error="why"), PRODUCT, 2)
+    assert [(v.grade, v.outcome) for v in found] == [(None, outcome)] * 2
+
+
+def test_a_truncated_list_counts_only_when_it_is_whole() -> None:
+    assert [v.grade for v in read_verdicts(Reply(text=told(ONE, TWO), outcome="truncated"), PRODUCT, 2)] == [0, 2]
+    cut = read_verdicts(Reply(text=told(ONE, TWO)[:-5], outcome="truncated"), PRODUCT, 2)
+    assert "max_tokens" in cut[0].reason

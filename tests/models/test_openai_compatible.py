@@ -17,7 +17,7 @@ from qrelkit.core.errors import InputError, ModelError, RateLimited, Rejected, U
 from qrelkit.core.records import Image
 from qrelkit.core.wire import Message, Part, Reply, Request, Schema, Settings, Shrink, picture, text
 from qrelkit.models.data_urls import DataUrls
-from qrelkit.models.endpoint import LOOPBACK
+from qrelkit.models.hosts import LOOPBACK
 from qrelkit.models.openai_compatible import OpenAICompatible
 from qrelkit.models.prices import read_prices
 from servers.chat import (
@@ -132,7 +132,7 @@ def test_encoded_pictures_are_forgotten_beyond_their_share_of_memory() -> None:
 
     async def twice(kept_bytes: int) -> int:
         reads.clear()
-        urls = DataUrls(kept_bytes)
+        urls = DataUrls(kept_bytes=kept_bytes)
         for width in (30, 40, 30, 40):
             image = replace(photo(width), read=lambda width=width: reads.append(width) or photo(width).read())
             await urls.of(asking(picture(image, Shrink(50))))

@@ -106,21 +106,6 @@ def test_systems_under_both_show_a_mean_only_with_its_interval() -> None:
     assert bare.head == ("system", "rank by human", "rank by model")
 
 
-def test_an_unknown_price_is_unknown_and_makes_the_sum_a_lower_bound() -> None:
-    stage = {"asked": 2, "known": 0, "joined": 0, "failed": 0, "tokens_in": 1, "seconds": 1.0}
-    known = {"stage": "guide", **stage, "cost_usd": 0.25, "unpriced": 0}
-    unknown = {"stage": "judge", **stage, "cost_usd": None, "unpriced": 2}
-    (table,) = only(cost=[known, unknown]).tables
-    assert [row(table, name)[-2] for name in ("guide", "judge", "all")] == ["$0.2500", "unknown", "at least $0.2500"]
-    (alone,) = only(cost=[unknown, {**unknown, "stage": "describe"}]).tables
-    assert row(alone, "all")[-2] == "unknown"
-
-
-def test_a_price_of_nothing_asked_is_nothing() -> None:
-    stage = {"stage": "judge", "asked": 0, "cost_usd": 0.0, "unpriced": 0, "seconds": 0.0}
-    assert row(only(cost=[stage]).tables[0], "judge")[-2] == "$0.00"
-
-
 def test_the_opening_counts_what_was_measured() -> None:
     said = "demo · 40 queries · 480 documents · 475 images · 3 systems · 1,414 pairs, pooled to depth 20"
     assert opening(example([None])) == said

@@ -124,6 +124,7 @@ class Slow:
     meanwhile: Callable[[], object] = lambda: None
     name: str = "slow"
     blob: None = None
+    text_from: tuple[str, ...] = ()
 
     def key(self) -> str:
         return "slow"

@@ -7,24 +7,30 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from qrelkit.core.errors import InputError, RateLimited, Rejected, StoreError, Unreachable
-from qrelkit.core.wire import Flow, Message, Reply, Request, text
+from qrelkit.core.wire import Flow, Limits, Message, Reply, Request, Room, text
 from qrelkit.steps.drive import drive
 from qrelkit.steps.tally import Tally
+from qrelkit.steps.terms import Terms
 from qrelkit.stores.memory import MemoryStore
+from qrelkit.stores.sql import SqlStore
 
 
 class Endpoint:
     """A model for tests: `answer` gives a reply or an error; every call is kept. A reply costs `price` dollars."""
 
     name = "test:model"
+    limits = Limits()
+    price = ""
+    room: Room | None = None
 
     def __init__(self, answer: Callable[[Request], Reply | Exception], *, at_most: int = 1, price: float | None = 0.0) -> None:
-        self.answer, self.at_most, self.price = answer, at_most, price
+        self.answer, self.at_most, self.cost = answer, at_most, price
         self.calls: list[Sequence[Request]] = []
         self.now = self.most = 0
 
@@ -41,7 +47,10 @@ class Endpoint:
         return [a for a in answers if isinstance(a, Reply)]
 
     def cost_usd(self, reply: Reply) -> float | None:
-        return self.price
+        return self.cost
+
+    def tokens_in(self, request: Request) -> int:
+        return 10
 
     async def close(self) -> None:
         return None
@@ -142,7 +151,7 @@ def test_rate_limits_and_broken_connections_are_tried_again_as_asked() -> None:
 def test_a_request_that_never_succeeds_is_a_failed_reply_and_is_not_stored() -> None:
     store = MemoryStore()
     model = Endpoint(lambda r: Unreachable("reset") if r == ask("a") else Reply(text="ok"))
-    out, tally = run([one("a"), one("b")], model, store, retries=0)
+    out, tally = run([one("a"), one("b")], model, store, terms=Terms(retries=0))
     assert sorted(out) == ["failed", "ok"]
     assert tally.errors == {"reset": 1}
     assert store.replies([ask("a").digest]) == {}
@@ -165,7 +174,7 @@ def test_a_key_that_is_refused_stops_everything_at_once() -> None:
 def test_an_endpoint_that_is_down_is_given_up() -> None:
     model = Endpoint(lambda _: Unreachable("refused"))
     with pytest.raises(Unreachable, match="20 requests in a row failed"):
-        run((one(f"w{i}") for i in range(1000)), model, at_once=4, retries=0)
+        run((one(f"w{i}") for i in range(1000)), model, at_once=4, terms=Terms(retries=0))
     assert len(model.calls) < 40
 
 
@@ -223,7 +232,7 @@ def test_an_error_in_a_flow_is_raised_and_what_was_paid_for_is_kept() -> None:
 
 def test_a_store_that_fails_stops_the_drive_with_its_error() -> None:
     class Full(MemoryStore):
-        def add_replies(self, rows: Any) -> None:
+        def exchange(self, *turn: Any) -> Any:
             raise StoreError("the disk is full")
 
     with pytest.raises(StoreError, match="full"):
@@ -274,3 +283,79 @@ def test_a_round_that_cannot_be_finished_keeps_what_was_paid_for() -> None:
     out, tally = run([five()], Endpoint(echo, price=1.0), store, budget_usd=3.0)
     assert (out, tally.stopped, tally.asked) == ([], "budget", 3)
     assert len(store.replies([ask("x", sample=n).digest for n in range(5)])) == 3
+
+
+def long(words: str) -> Flow[str]:
+    (reply,) = yield [ask(f"{words} " + "material " * 500)]
+    return reply.outcome
+
+
+class Counting(Endpoint):
+    """Reckons a token for four characters, as models do."""
+
+    def tokens_in(self, request: Request) -> int:
+        return len(request.messages[0].parts[0].text) // 4  # type: ignore[union-attr]
+
+
+def test_a_prompt_that_the_server_cut_is_no_answer_and_many_end_the_drive() -> None:
+    store = MemoryStore()
+    model = Counting(lambda r: Reply(text="yes", tokens_in=400 if "w3 " in r.messages[0].parts[0].text else 1100))  # type: ignore[union-attr]
+    out, tally = run((long(f"w{i} ") for i in range(8)), model, store, at_once=1)
+    assert sorted(out) == ["answered"] * 7 + ["truncated_input"]
+    assert tally.cut == 1
+    assert run([long("w3 ")], model, store)[0] == ["truncated_input"]  # paid for: kept, and not asked again by itself
+    with pytest.raises(Rejected, match="cut 10 prompts"):
+        run((long(f"x{i}") for i in range(50)), Counting(lambda r: Reply(text="yes", tokens_in=300)), at_once=1)
+
+
+def test_a_dense_script_and_a_frugal_tokenizer_are_no_false_alarm() -> None:
+    model = Counting(lambda r: Reply(text="yes", tokens_in=int(0.6 * 1126)))
+    assert run([long("w")], model)[0] == ["answered"]
+
+
+def test_equal_rejections_in_a_row_end_the_drive_instead_of_burning_the_pool() -> None:
+    def answer(request: Request) -> Exception:
+        return Rejected(f"400 the image {request.sample} is too wide by {len(model.calls)} px")
+
+    model = Endpoint(answer)
+    with pytest.raises(Rejected, match="20 requests in a row were rejected alike"):
+        run((one(f"w{i}") for i in range(500)), model, at_once=2)
+    assert len(model.calls) <= 22
+
+
+def test_now_and_then_a_rejection_ends_nothing() -> None:
+    model = Endpoint(lambda r: Rejected("400 bad image") if int(r.messages[0].parts[0].text[1:]) % 3 else Reply(text="ok"))  # type: ignore[union-attr]
+    out, _ = run((one(f"w{i}") for i in range(200)), model, at_once=4)
+    assert len(out) == 200
+
+
+def test_two_drives_over_one_store_share_the_work_and_pay_for_nothing_twice(tmp_path: Path) -> None:
+    class Slow(Endpoint):
+        async def replies(self, requests: Sequence[Request]) -> Sequence[Reply]:
+            await asyncio.sleep(0.002)
+            return await super().replies(requests)
+
+    models = [Slow(echo), Slow(echo)]
+    outs: list[list[Any]] = [[], []]
+
+    def work(i: int) -> None:
+        with SqlStore(tmp_path / "store.db") as store:
+            outs[i], _ = run((one(f"w{j}") for j in range(300)), models[i], store, at_once=8)  # type: ignore[arg-type]
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(outs[0]) == sorted(outs[1]) == sorted(f"W{j}" for j in range(300))
+    asked = [len(model.calls) for model in models]
+    assert sum(asked) == 300
+    assert min(asked) > 50  # both have done their part
+
+
+def test_failed_attempts_are_in_the_ledger() -> None:
+    store = MemoryStore()
+    answers = iter([Unreachable("reset"), RateLimited("slow", 0.001), Reply(text="ok")])
+    run([one("a")], Endpoint(lambda r: next(answers)), store)
+    assert store.attempts()["error"].to_list() == ["reset", "slow"]
+    assert store.unanswered().height == 0

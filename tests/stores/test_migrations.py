@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, inspect, text
 
 from qrelkit.core.errors import StoreTooNew
+from qrelkit.core.wire import Message, Request
+from qrelkit.core.wire import text as text_part
 from qrelkit.stores.database import Database
 from qrelkit.stores.migrations import STEPS, prepare
 from qrelkit.stores.schema import metadata
@@ -41,29 +44,74 @@ def test_a_new_store_has_every_table_and_the_newest_version(tmp_path):
     assert opened(tmp_path / "store.db", *STEPS) == (1 + len(STEPS), set(metadata.tables))
 
 
-def columns(path: Path) -> dict[str, list[tuple[str, str, bool]]]:
+def columns(where: Path | str) -> dict[str, list[tuple[str, str, bool]]]:
     """Each table's columns: name, type, whether it may be empty."""
-    database = Database(path)
+    database = Database(where)
     with database.reading() as connection:
         look = inspect(connection)
         found = {t: [(c["name"], str(c["type"]), c["nullable"]) for c in look.get_columns(t)] for t in look.get_table_names()}
+        keys = {t: look.get_pk_constraint(t)["constrained_columns"] for t in found}
     database.close()
-    return found
+    return {t: [*about, ("key", ",".join(keys[t]), False)] for t, about in found.items()}
 
 
 def test_a_store_of_the_first_schema_becomes_like_a_new_one(tmp_path):
-    old, new = tmp_path / "old.db", tmp_path / "new.db"
+    old, new = older(tmp_path / "old.db"), tmp_path / "new.db"
+    change(old, "DROP TABLE spending; UPDATE meta SET value = '1' WHERE name = 'schema'")  # schema 1 had all the others
     opened(new, *STEPS)
-    opened(old)
-    database = Database(old)
-    with database.writing() as connection:
-        connection.execute(text("DROP TABLE spending"))  # schema 1 had all the others
-    database.close()
     assert opened(old, *STEPS)[0] == 1 + len(STEPS)
     assert columns(old) == columns(new)
     with SqlStore(old) as store:
         store.add_spending("judge", "k", {"asked": 3})
         assert store.spending()["asked"].to_list() == [3]
+
+
+def older(path: Path) -> Path:
+    """A store of schema 2."""
+    change(path, (Path(__file__).parent / "schema_2.sql").read_text(encoding="utf-8"))
+    return path
+
+
+def change(path: Path, script: str) -> None:
+    connection = sqlite3.connect(path)
+    connection.executescript(script)
+    connection.close()
+
+
+def test_a_store_of_the_second_schema_becomes_like_a_new_one_and_keeps_everything(tmp_path):
+    old, new = older(tmp_path / "old.db"), tmp_path / "new.db"
+    opened(new, *STEPS)
+    request = Request(model="openai:m-1", messages=(Message("user", (text_part("how relevant?"),)),))
+    with SqlStore(old) as store:
+        assert (store.version, store.spent_usd(), store.verify()) == (3, 0.5, [])
+        found = store.conversation(request.digest)
+        assert found is not None
+        assert found[0]["messages"][0]["parts"] == [{"type": "text", "text": "how relevant?"}]
+        assert (found[1].text, found[1].price, found[1].batch, found[1].tokens_reasoning) == ("2", "", False, None)
+        assert store.judgments().select("reason", "details", "cost_usd").rows() == [("fits", "", 0.5)]
+        assert store.spending().select("tokens_in", "tokens_image", "seconds", "busy_s").rows() == [(100, 0, 1.5, 0.0)]
+        session = store.open_session("judge")
+        assert list(store.exchange(session, [request.digest])) == [request.digest]
+    assert columns(old) == columns(new)
+
+
+def test_a_postgres_store_of_the_second_schema_becomes_like_a_new_one(postgres):
+    SqlStore(postgres).close()
+    new, database = columns(postgres), Database(postgres)
+    added = {"replies": "tokens_reasoning tokens_image price session batch", "judgments": "details"}
+    added["spending"] = "tokens_reasoning tokens_image saved_usd busy_s"
+    with database.writing() as connection:
+        for table, names in added.items():
+            for name in names.split():
+                connection.execute(text(f"ALTER TABLE {table} DROP COLUMN {name}"))
+        for table in ("texts", "sessions", "attempts", "batches", "batch_requests"):
+            connection.execute(text(f"DROP TABLE {table}"))
+        connection.execute(text("UPDATE meta SET value = '2' WHERE name = 'schema'"))
+    database.close()
+    with SqlStore(postgres) as store:
+        assert store.version == 3
+        assert store.exchange(store.open_session("judge"), ["r1:" + "0" * 32]) == {}
+    assert columns(postgres) == new
 
 
 def test_an_old_store_takes_the_missing_steps_once(tmp_path):

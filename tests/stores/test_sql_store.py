@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sqlite3
 import stat
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -76,6 +76,39 @@ def test_long_parts_are_deflated_and_digests_are_bytes(tmp_path):
     assert digest == b"\x01" + bytes.fromhex(asked("a red shoe " * 300).digest[3:])
 
 
+def test_many_long_parts_are_deflated_at_once_and_come_back(tmp_path):
+    long = [asked(f"article {n} " + "of many words " * 2_000) for n in range(12)]
+    with SqlStore(tmp_path / "store.db") as store:
+        store.add_replies([(r, Reply(text="1")) for r in long])
+        for n, request in enumerate(long):
+            found = store.conversation(request.digest)
+            assert found is not None
+            assert found[0]["messages"][0]["parts"][0]["text"].startswith(f"article {n} of many")
+        assert store.verify() == []
+    ((most,),) = rows_of(tmp_path / "store.db", "SELECT max(length(body)) FROM parts")
+    assert most < 1_000  # of 28,000
+
+
+def test_an_envelope_takes_16_bytes_for_each_digest_and_its_form_is_stored_once(tmp_path):
+    path = tmp_path / "store.db"
+    with SqlStore(path) as store:
+        store.add_replies([(asked(f"d{n}", "you judge", "query"), Reply(text="1", price="p")) for n in range(10)])
+    ((longest, forms),) = rows_of(path, "SELECT max(length(envelope)), (SELECT count(*) FROM texts) FROM replies")
+    assert longest == 1 + 4 + 3 * 16
+    assert forms == 2  # and the price
+
+
+def test_requests_of_very_many_forms_are_kept_whole(tmp_path):
+    path = tmp_path / "store.db"
+    with SqlStore(path) as store:
+        rows = [(Request(model=f"m:{n}", messages=()), Reply(text=str(n))) for n in range(6_500)]
+        for start in range(0, len(rows), 650):
+            store.add_replies(rows[start : start + 650])
+        assert store.verify() == []
+        assert store.conversation(rows[-1][0].digest)[0]["model"] == "m:6499"
+    assert rows_of(path, "SELECT count(*) FROM texts") == [(5_200,)]  # the step past 5,000 was the last
+
+
 def test_rows_are_found_before_and_after_they_settle_into_the_index(tmp_path):
     path, where = tmp_path / "store.db", []
     database, other = Database(path), Database(path)
@@ -85,7 +118,7 @@ def test_rows_are_found_before_and_after_they_settle_into_the_index(tmp_path):
     for number, name in enumerate([*names, names[0]], 1):
         with database.writing():
             assert mine.refresh() == number - 1
-            database.add(replies_table, [(number, name, None, 0, "", "", "", *(None,) * 4, 1, b"", None, b"")])
+            database.add(replies_table, [(number, name, None, 0, "", "", "", *(None,) * 4, 1, b"", None, b"", *(None,) * 4, 0)])
         mine.settle()
         theirs.refresh()
         where.append((mine.find(names), theirs.find(names)))
@@ -147,11 +180,12 @@ def test_verify_names_rows_whose_content_was_changed(tmp_path):
         assert store.verify() == []
     change(path, "UPDATE parts SET body = ? WHERE id = 1", b"shorn")
     change(path, "UPDATE parts SET body = ? WHERE id = 2", b"x\x01 broken")
-    change(path, "UPDATE replies SET envelope = replace(envelope, 'm-1', 'm-2') WHERE id = 2")
+    change(path, "UPDATE replies SET envelope = (SELECT envelope FROM replies WHERE id = 1) WHERE id = 2")
+    change(path, "UPDATE replies SET envelope = substr(envelope, 1, 12) WHERE id = 1")
     with SqlStore(path) as store:
         wrong = store.verify()
-    assert [w.split(":")[0].split()[0] for w in wrong] == ["part", "part", "request"]
-    assert [w[w.index("(row ") :].split(")")[0] for w in wrong] == ["(row 1", "(row 2", "(row 2"]
+    assert [w.split(":")[0].split()[0] for w in wrong] == ["part", "part", "request", "request"]
+    assert [w[w.index("(row ") :].split(")")[0] for w in wrong] == ["(row 1", "(row 2", "(row 1", "(row 2"]
     assert "unreadable" in wrong[1]
 
 
@@ -202,10 +236,13 @@ def test_an_unknown_kind_of_database_is_refused():
         SqlStore("mysql://user:secret@host/db")
 
 
-@pytest.mark.skipif(importlib.util.find_spec("psycopg") is not None, reason="the driver is installed")
 def test_a_missing_driver_is_named_with_the_way_to_get_it():
-    with pytest.raises(StoreError, match=r"qk:\*\*\*@host/db: No module named 'psycopg'.*pip install"):
-        SqlStore("postgresql://qk:secret@host/db")
+    script = "import sys; sys.modules['psycopg'] = None; import qrelkit; qrelkit.SqlStore('postgresql://qk:secret@host/db')"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, encoding="utf-8", check=False)
+    assert done.stderr.splitlines()[-1] == (
+        "qrelkit.core.errors.MissingExtra: a store in PostgreSQL (postgresql://qk:***@host/db) needs an optional package: "
+        'pip install "qrelkit[postgres]"'
+    )
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")

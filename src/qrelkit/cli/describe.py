@@ -33,9 +33,9 @@ def describe(
         if dry_run:
             return
         with progress("describe", todo) as show:
-            dials = {"at_once": config.at_once, "budget_usd": config.budget_usd, "progress": show, **only}
+            dials = {"at_once": opened.at_once, "budget_usd": opened.budget_usd(), "terms": opened.terms(), **only}
             models = opened.models(config.describe.model if config.describe else describer.name)
-            done = write(opened.collection, describer, store=opened.store, models=models, **dials)  # type: ignore[arg-type]
+            done = write(opened.collection, describer, store=opened.store, models=models, progress=show, **dials)  # type: ignore[arg-type]
     say(f"{len(done.texts):,} described, {done.missing:,} could not be, {money(done.tally.cost_usd, done.tally.unpriced)}")
     if as_json:
         put_json({"images": len(wanted), "described": len(done.texts), "missing": done.missing, "known": done.known})

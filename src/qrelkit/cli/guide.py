@@ -32,7 +32,7 @@ def guide(
             return
         models = opened.models(opened.config.guide.model if opened.config.guide else writer.name)
         with progress("guide", todo) as show:
-            dials = {"at_once": opened.config.at_once, "budget_usd": opened.config.budget_usd, "progress": show}
+            dials = {"at_once": opened.at_once, "budget_usd": opened.budget_usd(), "terms": opened.terms(), "progress": show}
             done = write(queries, writer, store=opened.store, models=models, folder=folder, **dials)  # type: ignore[arg-type]
     say(f"{done.written:,} written to {folder}, {money(done.tally.cost_usd, done.tally.unpriced)}")
     if done.unread:

@@ -150,7 +150,8 @@ def progress(what: str, total: int, quiet: bool = False) -> Iterator[Callable[[T
         def show(tally: Tally) -> None:
             rate = tally.done / max(time.monotonic() - started, 1e-6)
             failed = f" · {tally.failed:,} failed" if tally.failed else ""
-            bar.update(task, completed=tally.done, note=f"{rate:,.0f}/s · {money(tally.cost_usd, tally.unpriced)}{failed}")
+            spent = money(tally.cost_usd, tally.unpriced) + _to_go(tally, total)
+            bar.update(task, completed=tally.done, note=f"{rate:,.0f}/s · {spent}{failed}")
 
         yield show
 
@@ -165,6 +166,20 @@ def _lines(what: str, total: int) -> Callable[[Tally], None]:
         if tally.done > shown and (now - said >= 10 or tally.done == total):
             said, shown = now, tally.done
             rate = tally.done / max(now - started, 1e-6)
-            say(f"{what}: {tally.done:,} of {total:,} · {rate:,.0f}/s · {money(tally.cost_usd, tally.unpriced)}")
+            to_go = _to_go(tally, total, now - started)
+            say(f"{what}: {tally.done:,} of {total:,} · {rate:,.0f}/s · {money(tally.cost_usd, tally.unpriced)}{to_go}")
 
     return show
+
+
+def _to_go(tally: Tally, total: int, seconds: float | None = None) -> str:
+    """What the rest takes at the rate of what is done in so many `seconds` (None: money alone); nothing before it can be said."""
+    from qrelkit.models.estimates import outlook
+    from qrelkit.reports.words import duration
+
+    left = outlook(tally.done, total, tally.cost_usd, seconds or 0.0)
+    if left is None or tally.done >= total:
+        return ""
+    parts = [] if seconds is None else [duration(left[1])]
+    parts += [money(left[0])] if left[0] and not tally.unpriced else []
+    return f" · about {' and '.join(parts)} to go" if parts else ""

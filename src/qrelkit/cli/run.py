@@ -29,6 +29,7 @@ def run(
     from qrelkit.project.reporting import report_of, write_report
     from qrelkit.steps.plan import plan, probe
     from qrelkit.steps.run import run as do
+    from qrelkit.steps.stages import refuse_unpriced
 
     given = list(runs or [])
     if len(given) == 1 and given[0].endswith((".yaml", ".yml")):
@@ -37,9 +38,10 @@ def run(
     with open_project(project, change, qrels={"human": qrels} if qrels else None, **options) as opened:
         line = line_of(opened)
         stages = plan(line)
-        show_plan(stages, as_json=as_json and dry_run)
+        show_plan(stages, as_json=as_json and dry_run, budget_usd=line.budget_usd, between=line.terms.between)
         if opened.config.judge.route != "text":
             warn_of_images(opened)
+        refuse_unpriced(stages, line.models, line.budget_usd)
         if dry_run:
             return
         confirmed(stages, yes)
@@ -52,7 +54,7 @@ def run(
             line = replace(line, budget_usd=max(line.budget_usd - (opened.store.spent_usd() - before), 1e-9))
         if probed is not None and probed.asked:
             stages = plan(line, probed.seconds)
-            show_plan([stage for stage in stages if stage.todo and stage.usd != (0.0, 0.0)])
+            show_plan([stage for stage in stages if stage.asks], budget_usd=line.budget_usd, between=line.terms.between)
         done = do(line, progress)
         if not done.views:
             say("stopped before anything was judged; the same command goes on from here")

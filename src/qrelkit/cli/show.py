@@ -113,4 +113,5 @@ def standing(project: str = PROJECT, change: list[str] = SET, as_json: bool = JS
     if as_json:
         put_json(found)
     else:
-        put_table(("what", "value"), [(k, ", ".join(map(str, v)) if isinstance(v, list) else v) for k, v in found.items()])
+        lines = {k: ("\n" if k == "stages" else ", ").join(map(str, v)) if isinstance(v, list) else v for k, v in found.items()}
+        put_table(("what", "value"), list(lines.items()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, partial
 from pathlib import Path
@@ -12,9 +13,11 @@ import polars as pl
 
 from qrelkit.core.entry import Fields
 from qrelkit.core.errors import InputError, UnknownName
+from qrelkit.core.image_digests import FileImage, ImageDigests
 from qrelkit.core.index import Index
 from qrelkit.core.qrels import Qrels
 from qrelkit.core.records import Document, Image, Query
+from qrelkit.core.wire import digest_of
 
 IMAGE_SCHEMA = {"doc_id": pl.String, "digest": pl.String, "position": pl.Int64, "caption": pl.String, "name": pl.String}
 
@@ -47,6 +50,9 @@ class Collection:
     contents of all queries and documents, whatever their order. `notes` counts what was left out or is odd
     (missing_images, remote_images, outside_images, unreadable_images, duplicate_documents, duplicate_queries,
     empty_documents; with `first_…` beside them where there are names), a count of 0 being absent.
+
+    Most sources read every image while indexing. Where one does not (ImageCLEF), an image's digest is computed when it is first
+    asked for, and remembered; `fingerprint` then covers the images' names and captions only.
     """
 
     def __init__(self, index: Index, qrels: Mapping[str, Qrels] | None = None) -> None:
@@ -92,11 +98,17 @@ class Collection:
         """Which of the ids are documents here, as booleans."""
         return pl.Series("known", self._index.rows(doc_ids.to_list()) >= 0, dtype=pl.Boolean)
 
-    def fingerprints(self, doc_ids: pl.Series) -> pl.Series:
-        """32 hex digits per id: the digest of text, columns, images and captions. Raises UnknownName."""
+    def fingerprints(self, doc_ids: pl.Series, images: pl.DataFrame | None = None) -> pl.Series:
+        """32 hex digits per id: the digest of text, columns, images and captions. Raises UnknownName.
+
+        Where images are read on first use their bytes are covered only if `images` (as `images(doc_ids)` gives them) is given:
+        who looks at no image has none read.
+        """
         asked = doc_ids.to_frame("doc_id")
         ids = asked["doc_id"].unique().to_list()
         known = pl.DataFrame({"doc_id": ids, "fingerprint": self._index.fingerprints(self._rows(ids))}, schema_overrides=STRINGS)
+        if images is not None and self._index.manifest.get("late_images"):
+            known = _with_images(known, images)
         return asked.join(known, on="doc_id", how="left", maintain_order="left")["fingerprint"]
 
     def texts(self, batch: int = 10_000) -> Iterator[tuple[list[str], list[str]]]:
@@ -106,9 +118,20 @@ class Collection:
             rows = slice(begin, begin + batch)
             yield ids[rows], [fields.text for fields in self._index.fields(rows)]
 
-    def images(self) -> pl.DataFrame:
-        """The documents' images: doc_id, digest, position, caption, name; one row per use."""
-        frame = pl.DataFrame(list(self._index.all_images()), schema=IMAGE_SCHEMA)
+    def images(self, doc_ids: pl.Series | None = None) -> pl.DataFrame:
+        """The images of documents (all, or those named): doc_id, digest, position, caption, name; one row per use.
+
+        Digests that are not known yet are computed; null for a file that cannot be read any more. Raises UnknownName.
+        """
+        if doc_ids is None:
+            found = list(self._index.all_images())
+        else:
+            rows = self._rows(doc_ids.unique(maintain_order=True).to_list())
+            found = [image for row in rows.tolist() for image in self._index.images(row)]
+        later = [i for i, image in enumerate(found) if not image["digest"]]
+        for i, digest in zip(later, self._digests.of_many([self._file(found[i]) for i in later]), strict=True):
+            found[i]["digest"] = digest
+        frame = pl.DataFrame(found, schema=IMAGE_SCHEMA)
         return frame.unique(["doc_id", "position"], maintain_order=True)  # a document given twice has its images twice
 
     def _rows(self, ids: list[str]) -> Any:
@@ -135,8 +158,17 @@ class Collection:
         )
 
     def _image(self, row: Mapping[str, Any]) -> Image:
-        read = partial(read_image, self._index.folder / row["file"], row["digest"])
-        return Image(digest=row["digest"], read=read, caption=row["caption"], position=row["position"], name=row["name"])
+        shown: dict[str, Any] = {name: row[name] for name in ("caption", "position", "name")}
+        if not row["digest"]:
+            return FileImage(self._file(row), self._digests, **shown)
+        return Image(digest=row["digest"], read=partial(read_image, Path(self._file(row)), row["digest"]), **shown)
+
+    def _file(self, row: Mapping[str, Any]) -> str:
+        return os.path.join(self._index.folder, row["file"])
+
+    @cached_property
+    def _digests(self) -> ImageDigests:
+        return ImageDigests(self._index.folder.parent / "image_digests.jsonl")
 
     @cached_property
     def _query_rows(self) -> dict[str, int]:
@@ -155,6 +187,22 @@ class Collection:
 
 
 STRINGS = {"doc_id": pl.String, "fingerprint": pl.String}
+
+
+def fingerprint_with_images(document: Document) -> str:
+    """A document's fingerprint as somebody who is shown its images needs it, the bytes of all of them covered."""
+    if not any(isinstance(image, FileImage) for image in document.images):
+        return document.fingerprint
+    return digest_of([document.fingerprint, [image.digest for image in document.images]])
+
+
+def _with_images(known: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:
+    """The same for many: doc_id, fingerprint."""
+    each = images.sort("doc_id", "position").group_by("doc_id").agg("digest")
+    joined = known.join(each, on="doc_id", how="left", maintain_order="left")
+    rows = joined.select("fingerprint", "digest").iter_rows()
+    prints = [digest_of([own, digests]) if digests else own for own, digests in rows]
+    return known.with_columns(fingerprint=pl.Series(prints, dtype=pl.String))
 
 
 def read_image(path: Path, digest: str) -> bytes:

@@ -17,12 +17,16 @@ from qrelkit.core.wire import digest_of
 
 
 class Kind(NamedTuple):
-    """Under which names a line keeps its id and its text, the first that is there counting."""
+    """Under which names a line keeps its id and its text, the first that is there counting.
+
+    With `text_from` the text is those columns joined by a blank: an article is not stored twice to have its sections apart.
+    """
 
     name: str
     ids: tuple[str, ...]
     texts: tuple[str, ...]
     titles: tuple[str, ...]
+    text_from: tuple[str, ...] = ()
 
 
 DOCUMENT = Kind("document", ("id", "_id", "doc_id"), ("text",), ("title",))
@@ -41,7 +45,8 @@ class Fields(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredImage:
-    """An image whose bytes were read once: their SHA-256 and the file (absolute, or inside the index folder)."""
+    """An image: the SHA-256 of its bytes ("" where they are read on first use) and the file (absolute, or inside the index
+    folder)."""
 
     digest: str
     file: str
@@ -71,6 +76,8 @@ class Entry:
     def document_fingerprint(self) -> str:
         """Digest of all that an assessor may be shown of a document."""
         _, title, text, columns = self.fields
+        if any(not image.digest for image in self.images):  # `with_images` adds their bytes, where somebody looks at them
+            return digest_of(["d2", title, text, columns, [[image.position, image.caption] for image in self.images]])
         return digest_of(["d1", title, text, columns, self._pictures()])
 
     def query_fingerprint(self) -> str:
@@ -87,7 +94,7 @@ def read_fields(record: Mapping[str, Any], kind: Kind, where: str) -> Fields:
     A line without text is right if it has an image or, for a document, a title; an empty text is right always.
     """
     id_name, entry_id = read_id(record, kind, where)
-    text_name, text = _string(record, kind.texts, where)
+    text_name, text = _joined(record, kind.text_from, where) if kind.text_from else _string(record, kind.texts, where)
     title_name, title = _string(record, kind.titles, where)
     if not (text_name or title_name or any(record.get(name) for name in IMAGES)):
         raise InputError(f"{where}: {kind.name} {entry_id!r} has no {kind.texts[0]!r}; its fields are {', '.join(record)}")
@@ -114,6 +121,10 @@ def read_id(record: Mapping[str, Any], kind: Kind, where: str) -> tuple[str, str
             raise InputError(f"{where}: {name} is {entry_id!r}; an id cannot be blank or hold tabs or line ends")
         return name, entry_id
     raise InputError(f"{where}: has no id (one of {', '.join(kind.ids)}); its fields are {', '.join(record) or 'none'}")
+
+
+def _joined(record: Mapping[str, Any], names: tuple[str, ...], where: str) -> tuple[str, str]:
+    return "text", " ".join(part for part in (_string(record, (name,), where)[1] for name in names) if part)
 
 
 def _string(record: Mapping[str, Any], names: tuple[str, ...], where: str) -> tuple[str, str]:

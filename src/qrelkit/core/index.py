@@ -5,7 +5,8 @@ One folder, complete when it has `manifest.json`, which is written last and hold
     ids.txt            one id per line, in the order of the collection
     keys.npy           digests of the ids (16 bytes), sorted    order.npy         the row each belongs to
     spans.npy          offset, length in the blob               fingerprints.npy  16 bytes per row
-    image_spans.npy    begin, end in images.jsonl               images.jsonl      digest, file, caption … per image
+    image_spans.npy    begin, end in images.jsonl               images.jsonl      digest, file, caption … per image; the
+                                                                digest is empty where it is computed on first use
     queries.parquet    the queries' frame                       query_images.jsonl
     documents.jsonl    the blob, unless the source file itself can be read by offset
 
@@ -91,6 +92,7 @@ class Index:
         )
         self._ids, self._images, self._query_images = (Blob(folder / name) for name in BLOBS)
         self._texts = Blob(folder / self.manifest["blob"])
+        self._kind = DOCUMENT._replace(text_from=tuple(self.manifest.get("text_from", ())))
         self.queries = pl.read_parquet(folder / "queries.parquet")
 
     def __len__(self) -> int:
@@ -111,7 +113,7 @@ class Index:
         for offset, length in self._spans[rows].tolist():
             raw = self._texts.read(offset, length)
             try:
-                yield read_fields(orjson.loads(raw), DOCUMENT, str(self._texts.path))
+                yield read_fields(orjson.loads(raw), self._kind, str(self._texts.path))
             except (ValueError, InputError):
                 raise InputError(f"{self._texts.path}: has changed since it was indexed; load the collection again") from None
 

@@ -21,17 +21,19 @@ from qrelkit.core.wire import digest_bytes
 class IndexWriter:
     """Writes into `folder`, which is an index once `finish` has returned.
 
-    `blob` is the source file where it can be read by offset; otherwise the documents' lines are copied.
+    `blob` is the source file where it can be read by offset; otherwise the documents' lines are copied. `text_from` names the
+    columns that the documents' text is joined from, where it is not written out.
     """
 
-    def __init__(self, folder: Path, blob: Path | None) -> None:
-        self.folder, self.blob = folder, blob
+    def __init__(self, folder: Path, blob: Path | None, text_from: Sequence[str] = ()) -> None:
+        self.folder, self.blob, self.text_from = folder, blob, text_from
         self._ids: list[str] = []
         self._files: dict[str, int] = {}
         self._places, self._spans, self._image_spans = array("q"), array("q"), array("q")  # two numbers per document
         self._image_counts = array("q")
         self._fingerprints = bytearray()
         self._empty: list[str] = []
+        self._late_images = False
         self._images = (folder / "images.jsonl").open("wb")
         self._texts = None if blob else (folder / OWN_BLOB).open("wb")
 
@@ -55,6 +57,7 @@ class IndexWriter:
         begin = self._images.tell()
         for image in entry.images:
             self._images.write(orjson.dumps({"doc_id": doc_id, **_line_of(image)}) + b"\n")
+            self._late_images |= not image.digest
         self._image_spans.extend((begin, self._images.tell()))
         self._image_counts.append(len(entry.images))
         if not entry.fields.text.strip() and not entry.images:
@@ -98,6 +101,8 @@ class IndexWriter:
             "fingerprint": _fingerprint(keys.tobytes() + content.tobytes(), frame),
             "images": int(np.frombuffer(self._image_counts, np.int64)[kept].sum()),
             "blob": str(self.blob) if self.blob else OWN_BLOB,
+            "text_from": list(self.text_from),
+            "late_images": self._late_images,
             "notes": {what: count for what, count in (counts | dict(notes)).items() if count},
             "files": sizes(self.folder),
         }

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Outcome = Literal["graded", "refused", "unparsable", "out_of_range", "failed"]
-OUTCOMES: tuple[Outcome, ...] = ("graded", "refused", "unparsable", "out_of_range", "failed")
-PAID: tuple[Outcome, ...] = ("refused", "unparsable", "out_of_range")  # a reply came and was no grade
+Outcome = Literal["graded", "refused", "unparsable", "out_of_range", "failed", "truncated_input"]
+OUTCOMES: tuple[Outcome, ...] = ("graded", "refused", "unparsable", "out_of_range", "failed", "truncated_input")
+PAID: tuple[Outcome, ...] = ("refused", "unparsable", "out_of_range", "truncated_input")  # a reply came and was no grade
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +69,9 @@ class Judgment:
     """One assessor's verdict on one pair.
 
     `probabilities` has one number per grade of the scale, lowest first, summing to 1. `request` is the digest of
-    the last request asked, `guideline` the version used ("" for none), `replaces` the id of a corrected row.
+    the last request asked, `guideline` the version used ("" for none), `replaces` the id of a corrected row. `details` is
+    what else a strategy wants kept, as JSON values: the position in a shared request, the votes of a panel, the stage of a
+    cascade.
     """
 
     query_id: str
@@ -85,6 +87,7 @@ class Judgment:
     doc_key: str = ""
     replaces: int | None = None
     cost_usd: float | None = None
+    details: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if (self.grade is None) == (self.outcome == "graded"):

@@ -14,7 +14,7 @@ OPT_SORT_KEYS writes. `tests/golden/digests.json` holds digests that no release 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -152,22 +152,34 @@ class Request:
         return RECIPE + digest_bytes(self.envelope())
 
 
+ReplyOutcome = Literal["answered", "refused", "truncated", "truncated_input", "failed"]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reply:
     """What came back. `outcome` is "answered", "refused" (the model or a filter declined), "truncated" (the length
-    limit cut it), or "failed" (nothing came; `error` says why). Only "failed" was not paid for and is never stored.
+    limit cut it), "truncated_input" (the server counted far fewer tokens than it was sent: it cut the prompt and answered all
+    the same), or "failed" (nothing came; `error` says why). Only "failed" was not paid for and is never stored as a reply.
 
-    `token_probabilities` is one entry per output token: (token, {alternative: log probability}).
+    Tokens: `tokens_in` are all of the input, of which `tokens_cached` came from the provider's cache and `tokens_image` are
+    images; `tokens_out` are all of the output, of which `tokens_reasoning` were not shown. None where the server did not say.
+    `price` is the price that `cost_usd` was reckoned by, as JSON with its date and source ("" where none is known); `batch`
+    says that it came through a batch endpoint, at that price. `token_probabilities` is one entry per output token: (token,
+    {alternative: log probability}).
     """
 
     text: str
-    outcome: Literal["answered", "refused", "truncated", "failed"] = "answered"
+    outcome: ReplyOutcome = "answered"
     served: str = ""  # the model's name as the server reports it
     finish: str = ""
     tokens_in: int | None = None
     tokens_out: int | None = None
     tokens_cached: int | None = None
+    tokens_reasoning: int | None = None
+    tokens_image: int | None = None
     cost_usd: float | None = None
+    price: str = ""
+    batch: bool = False
     latency_s: float | None = None
     attempts: int = 1
     error: str = ""
@@ -175,23 +187,61 @@ class Reply:
     request: str = ""  # digest of the request it answers
     known: bool = False  # it came from the ledger: no request left the house
 
-    def kept(self, request: str, cost_usd: float | None, attempts: int) -> Reply:
+    def kept(self, request: str, cost_usd: float | None, price: str, outcome: ReplyOutcome | None = None) -> Reply:
         """This reply as the ledger keeps it. Written out, since `dataclasses.replace` takes three times as long."""
         return Reply(
             text=self.text,
-            outcome=self.outcome,
+            outcome=outcome or self.outcome,
             served=self.served,
             finish=self.finish,
             tokens_in=self.tokens_in,
             tokens_out=self.tokens_out,
             tokens_cached=self.tokens_cached,
+            tokens_reasoning=self.tokens_reasoning,
+            tokens_image=self.tokens_image,
             cost_usd=cost_usd,
+            price=price,
+            batch=self.batch,
             latency_s=self.latency_s,
-            attempts=attempts,
+            attempts=self.attempts,
             error=self.error,
             token_probabilities=self.token_probabilities,
             request=request,
         )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """How fast a model may be asked, as far as its user knows: per minute. None is not known."""
+
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Room:
+    """What a server said, with its last answer, is left of its own limits until they begin anew in `reset_s` seconds.
+
+    The two limits have resets of their own. None is not said.
+    """
+
+    requests: int | None = None
+    tokens: int | None = None
+    requests_reset_s: float | None = None
+    tokens_reset_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """How a batch stands with its provider: `replies` (by request digest) is filled once it has `ended`, in part or whole.
+
+    A request that expired, was cancelled or was refused in it is a reply with the outcome "failed" and its error; one that is
+    missing was never answered. `counts` is what the provider says of its progress.
+    """
+
+    ended: bool
+    replies: Mapping[str, Reply] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 Round = Sequence[Request]

@@ -41,6 +41,7 @@ class Lexical:
     """
 
     name = "lexical"
+    models: tuple[str, ...] = ()  # it asks none
 
     def __init__(self, frame: pl.DataFrame, cuts: Floats, settings: Mapping[str, Any]) -> None:
         self.cuts, self.settings, self.key = cuts, settings, digest_of(settings)

@@ -63,10 +63,17 @@ class Pointwise:
         self._versions: dict[str, str] = {}
         self._document_parts: dict[str, tuple[Part, ...]] = {}
 
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models that this judge may ask."""
+        return (self.model,)
+
     @cached_property
     def settings(self) -> Mapping[str, Any]:
         """Everything that changes a verdict, other than the pair itself and its query's guideline."""
-        shown = {"shrink": self.look.shrink.key} if self.look.route == "shown" else {}
+        shown: dict[str, Any] = {"shrink": self.look.shrink.key} if self.look.route == "shown" else {}
+        if self.look.images is not None and self.look.route != "text":
+            shown["images"] = self.look.images
         return shown | {
             "kind": "pointwise",
             "model": self.model,
@@ -96,7 +103,7 @@ class Pointwise:
         """What of the document's side decides it: the document with its images (digests), the descriptions used."""
         if self.look.route != "described" or not images:
             return fingerprint
-        return digest_of([fingerprint, [self.descriptions.get(image) for image in images]])
+        return digest_of([fingerprint, [self.descriptions.get(image) for image in images[: self.look.images]]])
 
     def flow(self, group: Sequence[Pair]) -> Flow[Sequence[Judgment]]:
         blind = [self._cannot_be_shown(pair) for pair in group]
@@ -106,14 +113,14 @@ class Pointwise:
             if not problem
             for n in range(self.samples)
         ]
-        answers: list[_Answer] = []
+        answers: list[Answer] = []
         if asked:
-            answers = [_Answer(reply, self._read(reply)) for reply in (yield asked)]
+            answers = [Answer(reply, self._read(reply)) for reply in (yield asked)]
             unread = [i for i, answer in enumerate(answers) if answer.worth_asking_again]
             if unread:
                 again = yield [self._again(asked[i], answers[i].reply) for i in unread]
                 for i, reply in zip(unread, again, strict=True):
-                    answers[i] = _Answer(reply, self._read(reply), paid_before=answers[i].cost_usd)
+                    answers[i] = Answer(reply, self._read(reply), paid_before=answers[i].cost_usd)
         given = iter(answers)
         return [
             self._unjudged(pair, problem) if problem else self._judgment(pair, [next(given) for _ in range(self.samples)])
@@ -173,25 +180,26 @@ class Pointwise:
     def _example(self, example: Example, query: Query) -> tuple[Part, ...]:
         label = self.guideline.scale.labels[self.guideline.scale.values.index(example.grade)]
         other = example.query.query_id != query.query_id
-        words = {"query": example.query, "document": self.look.at(example.document)[0], "other_query": other}
-        seen = self._seen(example.document.images)
+        document = self.look.at(example.document)[0]
+        words = {"query": example.query, "document": document, "other_query": other}
+        seen = self._seen(document.images)
         shown = text(self.prompt.render("example", label=label, grade=example.grade, **words, **seen, **self._words))
-        return (shown, *self._pictures(example.document.images))
+        return (shown, *self._pictures(document.images))
 
     def _document_side(self, document: Document) -> tuple[Part, ...]:
         known = self._document_parts.get(document.doc_id)
         if known is None:
             if len(self._document_parts) >= KEPT_BLOCKS:
                 self._document_parts.clear()
-            known = (text(self._document_block(document)), *self._pictures(document.images))
+            seen, cut = self.look.at(document)
+            known = (text(self._document_block(seen, cut)), *self._pictures(seen.images))
             self._document_parts[document.doc_id] = known
         return known
 
-    def _document_block(self, document: Document) -> str:
-        seen, cut = self.look.at(document)
-        columns = document.columns
+    def _document_block(self, seen: Document, cut: int) -> str:
+        columns = seen.columns
         fields = {name: columns[name] for name in self.look.fields if columns.get(name) not in (None, "")}
-        return self.prompt.render("document", document=seen, fields=fields, cut=cut, **self._seen(document.images))
+        return self.prompt.render("document", document=seen, fields=fields, cut=cut, **self._seen(seen.images))
 
     def _seen(self, images: Sequence[Image]) -> Mapping[str, Sequence[str]]:
         """What the text says of images on this route: their descriptions (with captions), or the captions of those shown."""
@@ -209,7 +217,7 @@ class Pointwise:
         if self.guideline.required and pair.query.query_id not in self.guideline.queries:
             return f"query {pair.query.query_id} has no guideline to be judged by; run `guide`, or approve one"
         if self.look.route == "described":
-            for image in (*pair.query.images, *pair.document.images):
+            for image in (*pair.query.images, *pair.document.images[: self.look.images]):
                 if image.digest not in self.descriptions:
                     return f"image {image.name or image.digest[:12]} has no description; run `describe` first"
         return ""
@@ -223,7 +231,7 @@ class Pointwise:
     def _marker(self) -> str:
         return str(self.prompt.meta.get("marker", MARKER))
 
-    def _judgment(self, pair: Pair, answers: Sequence[_Answer]) -> Judgment:
+    def _judgment(self, pair: Pair, answers: Sequence[Answer]) -> Judgment:
         first = answers[0]
         verdict = first.verdict if len(answers) == 1 else settled([answer.verdict for answer in answers])
         probabilities = None
@@ -259,12 +267,14 @@ class Pointwise:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
-    """A reply and what was read in it; `paid_before` is what an unreadable first one cost."""
+class Answer:
+    """A reply and what was read in it; `paid_before` is what an unreadable first one cost, `shared` how many pairs it is about:
+    each is said to have cost its equal part."""
 
     reply: Reply
     verdict: Verdict
     paid_before: float | None = None
+    shared: int = 1
 
     @property
     def worth_asking_again(self) -> bool:
@@ -274,7 +284,8 @@ class _Answer:
     @property
     def cost_usd(self) -> float | None:
         """What was paid now: nothing for what came from the ledger."""
-        now = None if self.reply.known else self.reply.cost_usd
+        paid = None if self.reply.known else self.reply.cost_usd
+        now = None if paid is None else paid / self.shared
         return now if self.paid_before is None else self.paid_before + (now or 0.0)
 
 
@@ -301,11 +312,13 @@ def shares(verdicts: Sequence[Verdict], scale: Scale) -> tuple[float, ...]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Look:
-    """What of a document an assessor is given: the route its images take, further columns by name, and how much text."""
+    """What of a document an assessor is given: the route its images take, further columns by name, how much text, and how
+    many of its images (the first; None is all)."""
 
     route: str = "text"
     fields: tuple[str, ...] = ()
     max_document_chars: int = 40_000
+    images: int | None = None
     shrink: Shrink = Shrink()
 
     def __post_init__(self) -> None:
@@ -314,6 +327,8 @@ class Look:
 
     def at(self, document: Document) -> tuple[Document, int]:
         """The document as seen, and after how many characters it was cut (0: not at all)."""
+        if self.images is not None and len(document.images) > self.images:
+            document = replace(document, images=document.images[: self.images])
         if len(document.text) <= self.max_document_chars:
             return document, 0
         return replace(document, text=document.text[: self.max_document_chars]), self.max_document_chars

@@ -12,9 +12,10 @@
     {% block ask %} … {% endblock %}         where the verdict is asked for
     {% block again %} … {% endblock %}       said once more when the answer could not be read
 
-What stands first is common to the most requests, so that providers can reuse it. Shipped prompts are versioned and never
-edited in place: `pointwise@1`. Templates run in Jinja's sandbox, and an unknown variable is an error. `| fenced` makes text
-of a query or document unable to close its fence.
+A prompt `for: group` is about several documents of a query at once: its block `number` stands before each of them, and there,
+in `ask` and in `again` it may say `count`. What stands first is common to the most requests, so that providers can reuse it.
+Shipped prompts are versioned and never edited in place: `pointwise@1`. Templates run in Jinja's sandbox, and an unknown
+variable is an error. `| fenced` makes text of a query or document unable to close its fence.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from qrelkit.core.wire import digest_bytes
 SHIPPED = Path(__file__).parent / "prompts"
 BLOCKS: Mapping[str, tuple[str, ...]] = {
     "judge": ("system", "query", "document", "ask", "again"),
+    "group": ("system", "query", "number", "document", "ask", "again"),
     "guide": ("system", "query", "ask", "again"),
     "describe": ("system", "ask"),
 }
@@ -51,10 +53,11 @@ class Prompt:
     def render(self, block: str, **values: Any) -> str:
         """One block as text, blank lines at its ends removed; InputError names the file for an unknown variable."""
         import jinja2
+        from jinja2.runtime import new_context
 
         template = self.blocks["template"]
         try:
-            context = template.new_context(values, shared=True)  # our blocks use no globals, so nothing is copied
+            context = new_context(template.environment, template.name, {}, values, shared=True)  # our blocks use no globals
             text: str = "".join(template.blocks[block](context)).strip("\n")
         except (jinja2.TemplateError, TypeError) as error:
             raise InputError(f"prompt {self.name}, block {block}: {error}") from None

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +25,12 @@ from qrelkit.core.wire import Reply
 
 MARKER = "VERDICT:"
 REASON_CHARS = 4000
+CUT = "the reply was cut at the length limit: raise max_tokens"
 _THINK = re.compile(r"\A\s*<think>(.*?)</think>", re.DOTALL)
 _FENCED = re.compile(r"```(?:json)?\s*(\{.*\})\s*```\s*\Z", re.DOTALL)
+
+_FENCED_LIST = re.compile(r"```(?:json)?\s*([\[{].*[\]}])\s*```\s*\Z", re.DOTALL)
+_LIST_LINE = re.compile(r"^([\[{].*)\Z", re.DOTALL | re.MULTILINE)  # from the first line that begins an object or a list
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +46,16 @@ def read_reply(reply: Reply | str, scale: Scale, marker: str = MARKER) -> Verdic
     """The verdict in a reply. A truncated reply counts only when its JSON object is complete."""
     if isinstance(reply, str):
         reply = Reply(text=reply)
-    if reply.outcome == "failed":
-        return Verdict(None, "failed", reply.error)
-    if reply.outcome == "refused":
-        return Verdict(None, "refused", reply.text[:REASON_CHARS] or "the model declined")
-    text = reply.text.strip()
-    thought = ""
-    if found := _THINK.match(text):
-        thought, text = found.group(1).strip(), text[found.end() :].strip()
+    if (nothing := _nothing_said(reply)) is not None:
+        return nothing
+    thought, text = _thought_and_said(reply.text)
     if (data := json_object(text)) is not None:
         if "verdict" not in data:
             return Verdict(None, "unparsable", f"no key 'verdict' in {text[:200]!r}")
         reason = data.get("reasoning") or data.get("reason") or thought
         return grade_of(data["verdict"], scale, str(reason)[:REASON_CHARS])
     if reply.outcome == "truncated":
-        return Verdict(None, "unparsable", "the reply was cut at the length limit: raise max_tokens")
+        return Verdict(None, "unparsable", CUT)
     lines = [line for line in text.splitlines() if line.strip()]
     if lines and lines[-1].strip().lower().startswith(marker.lower()):
         reason = thought or "\n".join(lines[:-1]).strip()
@@ -65,9 +65,86 @@ def read_reply(reply: Reply | str, scale: Scale, marker: str = MARKER) -> Verdic
     return Verdict(None, "unparsable", f"no verdict where it was asked for: {text[-200:]!r}" if text else "the reply is empty")
 
 
+def _nothing_said(reply: Reply) -> Verdict | None:
+    """Why there is nothing to read in a reply; None where there may be."""
+    if reply.outcome == "failed":
+        return Verdict(None, "failed", reply.error)
+    if reply.outcome == "refused":
+        return Verdict(None, "refused", reply.text[:REASON_CHARS] or "the model declined")
+    if reply.outcome == "truncated_input":
+        return Verdict(None, "truncated_input", reply.error or "the server cut what it was sent and answered all the same")
+    return None
+
+
+def _thought_and_said(text: str) -> tuple[str, str]:
+    text = text.strip()
+    found = _THINK.match(text)
+    return (found.group(1).strip(), text[found.end() :].strip()) if found else ("", text)
+
+
+def read_verdicts(reply: Reply | str, scale: Scale, count: int) -> list[Verdict]:
+    """The verdicts on documents 1 to `count` in a reply that is, or ends with, `{"verdicts": [{"number": 1, …}, …]}` or its list.
+
+    A verdict belongs to a document by its number and by nothing else. One that is missing or given twice is `unparsable` for
+    that document; a number that no document has makes all of them so: whoever counts from 0 has shifted every verdict.
+    """
+    if isinstance(reply, str):
+        reply = Reply(text=reply)
+    if (nothing := _nothing_said(reply)) is not None:
+        return [nothing] * count
+    entries = _entries(_thought_and_said(reply.text)[1])
+    if entries is None:
+        said = CUT if reply.outcome == "truncated" else "the answer is no JSON list of verdicts"
+        return [Verdict(None, "unparsable", said)] * count
+    by_number: dict[int, list[Mapping[str, Any]]] = {}
+    for entry in entries:
+        number = _document_number(entry)
+        if number is None or not 1 <= number <= count:
+            said = f"a verdict is for document {entry.get('number') if isinstance(entry, dict) else entry!r}, of 1 to {count}"
+            return [Verdict(None, "unparsable", said)] * count
+        by_number.setdefault(number, []).append(entry)
+    return [_numbered(number, by_number.get(number, ()), scale) for number in range(1, count + 1)]
+
+
+def _entries(text: str) -> list[Any] | None:
+    """The list of verdicts that a text is or ends with; None where there is none."""
+    found = _FENCED_LIST.search(text) or _LIST_LINE.search(text)
+    try:
+        value = orjson.loads(found.group(1) if found else text)
+    except orjson.JSONDecodeError:
+        return None
+    value = value.get("verdicts") if isinstance(value, dict) else value
+    return value if isinstance(value, list) else None
+
+
+def _document_number(entry: Any) -> int | None:
+    number = entry.get("number") if isinstance(entry, dict) else None
+    if isinstance(number, str) and re.fullmatch(r"\d{1,6}", number, re.ASCII):
+        return int(number)
+    return number if isinstance(number, int) and not isinstance(number, bool) else None
+
+
+def _numbered(number: int, entries: Sequence[Mapping[str, Any]], scale: Scale) -> Verdict:
+    if len(entries) != 1:
+        said = f"{len(entries)} verdicts" if entries else "no verdict"
+        return Verdict(None, "unparsable", f"the answer has {said} for document {number}")
+    (entry,) = entries
+    if "verdict" not in entry:
+        return Verdict(None, "unparsable", f"no key 'verdict' for document {number}")
+    reason = entry.get("reasoning") or entry.get("reason") or ""
+    return grade_of(entry["verdict"], scale, str(reason)[:REASON_CHARS])
+
+
 def json_object(text: str) -> dict[str, Any] | None:
     """The JSON object a reply consists of or ends with; None where there is none."""
-    candidates = [text] if text.startswith("{") else []
+    candidates = []
+    if text.startswith("{"):  # what is asked for, and nearly always there
+        try:
+            value = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            pass
+        else:
+            return value if isinstance(value, dict) else None
     if found := _FENCED.search(text):
         candidates.append(found.group(1))
     elif (start := text.rfind("\n{")) >= 0:
@@ -88,6 +165,9 @@ def grade_of(value: object, scale: Scale, reason: str) -> Verdict:
         return Verdict(None, "unparsable", f"{value!r} is no verdict")
     if isinstance(value, int | float):
         return _number(float(value), scale, reason)
+    for grade in scale.grades:
+        if value == grade.label:
+            return Verdict(grade.value, "graded", reason)
     word = str(value).strip().strip("\"'*`.").strip()
     name = re.sub(r"[\s-]+", "_", word.lower())
     for grade in scale.grades:
@@ -112,9 +192,11 @@ def verdict_probabilities(reply: Reply, scale: Scale, marker: str = MARKER) -> t
     The token in which the verdict begins, and its alternatives, stand for the grade whose label or number they are, or
     alone begin; they are normalised to 1. None where nothing was given, or the first token does not tell the labels apart.
     """
-    start, at = verdict_start("".join(token for token, _ in reply.token_probabilities or ()), marker), 0
+    if not reply.token_probabilities:
+        return None
+    start, at = verdict_start("".join(token for token, _ in reply.token_probabilities), marker), 0
     weights = [0.0] * len(scale.grades)
-    for token, alternatives in reply.token_probabilities or ():
+    for token, alternatives in reply.token_probabilities:
         at += len(token)
         if at > start:
             for said, log_probability in alternatives.items() if _place(token, scale) is not None else ():

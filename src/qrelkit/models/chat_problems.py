@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from qrelkit.core.errors import ModelError, RateLimited, Rejected, Unreachable
@@ -42,6 +42,9 @@ class Problem:
     code: str = ""
     param: str = ""
     filtered: bool = False
+    refusable: Mapping[str, str] = field(default_factory=lambda: REFUSABLE)  # a dialect's own, where it names fields otherwise
+    key_variable: str = "OPENAI_API_KEY"
+    retry_after_s: float | None = None  # where the body says how long to wait; it counts before the headers
 
     def refuses(self, sent: Collection[str]) -> str | None:
         """The field among `sent` that the server will not have, if that is the trouble.
@@ -52,7 +55,7 @@ class Problem:
         if self.status not in (400, 422):
             return None
         named, too_long = self.param or self.said, _TOO_LONG.search(self.said)
-        for name, pattern in REFUSABLE.items():
+        for name, pattern in self.refusable.items():
             if name not in sent or not re.search(rf"\b(?:{pattern})", named, re.IGNORECASE):
                 continue
             if name == "max_tokens":
@@ -87,17 +90,17 @@ def error_of(
     status, text = problem.status, hidden(f"{where}: {problem.status} {problem.said}".rstrip())
     if problem.code in _SPENT or status == 402:
         return Rejected(f"{text}; the account has no money left: top it up, or take another key", fatal=True)
-    wait = retry_after(headers, now)
+    wait = retry_after(headers, now) if problem.retry_after_s is None else problem.retry_after_s
     if status == 429 or (status in (503, 529) and wait is not None):
         return RateLimited(text, wait)
     if status in (408, 409, 425) or status >= 500:
         return Unreachable(text)
     if status == 401:
-        return Rejected(f"{text}; check OPENAI_API_KEY", fatal=True)
+        return Rejected(f"{text}; check {problem.key_variable}", fatal=True)
     if status == 403:
         return Rejected(f"{text}; this key may not use this model or endpoint", fatal=True)
     if status in (404, 405):
-        return Rejected(f"{text}; check the model's name, and that base_url ends where /chat/completions begins", fatal=True)
+        return Rejected(f"{text}; check the model's name, and the path of base_url", fatal=True)
     if 300 <= status < 400:
         to = headers.get("Location", "another address")
         return Rejected(f"{text}; it redirects to {to}, which is not followed: give that as base_url", fatal=True)

@@ -5,7 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
+
+from qrelkit.core.wire import Room
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -28,6 +32,38 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
         _moment(_number(said.get("x-ratelimit-reset", "")), now),
     )
     return next((max(0.0, wait) for wait in waits if wait is not None), None)
+
+
+def room_of(headers: Mapping[str, str], now: float) -> Room | None:
+    """What a response says is left of its limits; None where it says nothing.
+
+    Read are OpenAI's `x-ratelimit-remaining-requests|-tokens` with `x-ratelimit-reset-…` (durations) and Anthropic's
+    `anthropic-ratelimit-requests-remaining`, `…-input-tokens-remaining`, `…-tokens-remaining` with `…-reset` (RFC 3339).
+    """
+    if not any("ratelimit" in name or "RateLimit" in name for name in headers):
+        return None
+    said = {name.lower(): value.strip() for name, value in headers.items()}
+    found: dict[str, Any] = {}
+    for kind in _LIMITS:
+        found[kind] = _whole(said.get(f"x-ratelimit-remaining-{kind}", ""))
+        found[f"{kind}_reset_s"] = _duration(said.get(f"x-ratelimit-reset-{kind}", ""))
+        for name in ("input-tokens", "tokens") if kind == "tokens" else (kind,):
+            if found[kind] is None and (left := _whole(said.get(f"anthropic-ratelimit-{name}-remaining", ""))) is not None:
+                found[kind] = left
+                found[f"{kind}_reset_s"] = _instant(said.get(f"anthropic-ratelimit-{name}-reset", ""), now)
+    return None if found["requests"] is None and found["tokens"] is None else Room(**found)
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if text.isdecimal() else None
+
+
+def _instant(text: str, now: float) -> float | None:
+    """Seconds until an RFC 3339 moment."""
+    try:
+        return max(0.0, datetime.fromisoformat(text).timestamp() - now)
+    except ValueError:
+        return None
 
 
 def _number(text: str) -> float | None:

@@ -19,11 +19,12 @@ import orjson
 
 from qrelkit.core.doors import Store
 from qrelkit.core.errors import InputError, Rejected
-from qrelkit.core.wire import Reply, Request
+from qrelkit.core.wire import Limits, Reply, Request, Room
+from qrelkit.models.prices import tokens_of_request
 
 Lookup = Callable[[Sequence[str]], Mapping[str, Reply]]
 KEPT = tuple(f.name for f in fields(Reply) if f.name not in ("request", "known", "error"))
-OUTCOMES = ("answered", "refused", "truncated")
+OUTCOMES = ("answered", "refused", "truncated", "truncated_input")
 COLUMNS = {"query_id": "query_id", "doc_id": "doc_id", "text": "text"}
 
 
@@ -35,6 +36,9 @@ class Replay:
     """
 
     at_most = 1
+    limits = Limits()
+    price = ""
+    room: Room | None = None
 
     def __init__(self, path: Path | str, name: str | None = None) -> None:
         path = Path(path)
@@ -71,6 +75,10 @@ class Replay:
     def cost_usd(self, reply: Reply) -> float | None:
         """What the recording says it cost then; None where it does not."""
         return reply.cost_usd
+
+    def tokens_in(self, request: Request) -> int:
+        """About how many tokens a request is."""
+        return tokens_of_request(request)
 
     async def close(self) -> None:
         """Nothing to close."""

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from qrelkit.core.errors import InputError, Rejected, UnknownName
-from qrelkit.core.wire import Reply, Request, Text, canonical, digest_bytes
+from qrelkit.core.wire import Limits, Reply, Request, Room, Text, canonical, digest_bytes
 from qrelkit.models.prices import tokens_of_request, tokens_of_text
 
 Answer = str | Reply | Exception
 Script = Callable[[Request], Answer] | Sequence[Answer] | Mapping[str, Answer]
-OUTCOMES = ("answered", "refused", "truncated")
+OUTCOMES = ("answered", "refused", "truncated", "truncated_input")
 
 
 class Scripted:
@@ -34,6 +34,10 @@ class Scripted:
 
     Raises Rejected where nothing was written for a request.
     """
+
+    limits = Limits()
+    price = ""
+    room: Room | None = None
 
     def __init__(self, name: str = "scripted:answers", reply: Script = "", *, at_most: int = 1) -> None:
         self.name, self.at_most = name, at_most
@@ -64,6 +68,10 @@ class Scripted:
     def cost_usd(self, reply: Reply) -> float | None:
         """None: nobody is paid, and nothing is known of what a real model would cost."""
         return None
+
+    def tokens_in(self, request: Request) -> int:
+        """About how many tokens a request is: what `replies` counts too."""
+        return tokens_of_request(request)
 
     async def close(self) -> None:
         """Nothing to close."""

@@ -12,7 +12,7 @@ budget_usd: 5
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -54,8 +54,18 @@ class StageConfig(_Strict):
     max_side_px: int = Field(default=768, ge=16, le=8192)
 
 
+class UnsureConfig(_Strict):
+    """When a pair goes on to the next judge of a cascade; one without a grade always does."""
+
+    below: float | None = Field(default=None, gt=0, le=1)
+    grades: list[int] = []
+
+
 class JudgeConfig(StageConfig):
-    """The judge: `model` is provider:name or `lexical`, `route` what of a document it gets."""
+    """The judge: `model` is provider:name, `labels:FILE` or `lexical`, `route` what of a document it gets.
+
+    With `cascade` or `panel` it is several judges; what one of them does not say it takes from the keys beside them.
+    """
 
     model: str = "lexical"
     route: Literal["text", "described", "shown"] = "text"
@@ -65,6 +75,14 @@ class JudgeConfig(StageConfig):
     samples: int = Field(default=1, ge=1)
     fields: list[str] = []
     max_document_chars: int = Field(default=40_000, ge=100)
+    images: int | None = Field(default=None, ge=1)  # at most so many of a document
+    per_request: int = Field(default=1, ge=1, le=100)  # documents of one query in a request
+    seed: int = 0  # of the groups that are asked together
+    cascade: list[JudgeConfig] = []
+    unsure: UnsureConfig | None = None
+    panel: list[JudgeConfig] = []
+    rule: Literal["majority", "median", "mean"] = "majority"  # panel: one grade from the votes
+    quorum: float = Field(default=0.5, ge=0, le=1)  # panel: the share of members that must give a grade
     name: str = ""
     analyzer: str = "auto"  # lexical: how texts become terms
     cuts: str = "quantile"  # lexical: quantile, or the assessor whose qrels the cuts are learnt from
@@ -75,7 +93,30 @@ class ModelConfig(_Strict):
 
     base_url: str | None = None
     timeout_s: float = 120.0
+    requests_per_minute: float | None = Field(default=None, gt=0)
+    tokens_per_minute: float | None = Field(default=None, gt=0)
     extra_body: dict[str, Any] = {}
+    device: str = "auto"  # local and ray: auto, cpu, cuda …
+    dtype: str = "auto"  # local and ray: the number format
+    batch_size: int = Field(default=8, ge=1)  # local and ray: prompts that are answered together
+    actors: int = Field(default=1, ge=1)  # ray: engines on the cluster
+    address: str | None = None  # ray: of the cluster; a local one without
+
+
+class StoreConfig(_Strict):
+    """Where the store is, how surely it writes, and how much it keeps of a conversation."""
+
+    where: str = ".qrelkit/store.db"
+    sync: Literal["full", "normal"] = "full"
+    keep: Literal["full", "replies", "grades"] = "full"
+
+
+class BudgetConfig(_Strict):
+    """What may be spent, by one call or in a month (UTC, counted from the store); a currency needs its rate in the prices."""
+
+    amount: float = Field(gt=0)
+    currency: str = "USD"
+    per: Literal["run", "month"] = "run"
 
 
 class Config(_Strict):
@@ -89,7 +130,7 @@ class Config(_Strict):
     parents: str = ""  # a table of variants and their parents: runs are collapsed to the parent
     scale: str | dict[str, Any] = "product-3"
     instructions: str = ""
-    store: str = ".qrelkit/store.db"
+    store: str | StoreConfig = ".qrelkit/store.db"
     guidelines: str = "guidelines"
     depth: int = Field(default=20, ge=1)
     measures: list[str] = ["nDCG@10", "P@5", "Judged@10"]
@@ -97,11 +138,15 @@ class Config(_Strict):
     describe: StageConfig | None = None
     judge: JudgeConfig = JudgeConfig()
     models: dict[str, ModelConfig] = {}
-    prices: dict[str, dict[str, float]] | str = {}
+    prices: dict[str, Any] | str = {}
     by: list[str] = []  # columns of the queries to split the report by
     weight: str = ""  # the column of the queries that they count by
     budget_usd: float | None = Field(default=None, gt=0)
-    at_once: int = Field(default=16, ge=1, le=10_000)
+    budget: BudgetConfig | None = None
+    at_once: Annotated[int, Field(ge=1, le=10_000)] | Literal["auto"] = 16
+    between: str = ""  # the hours in which models may be asked: "19:00-07:00"
+    images_in_flight_mb: float = Field(default=256.0, gt=0)  # encoded images on their way at a time
+    no_retention: bool = False  # nothing may stay with a provider: no batches
     seed: int = 0
     local_only: bool = False
     allow_hosts: list[str] = []
@@ -143,6 +188,8 @@ def _known_keys(parents: tuple[int | str, ...]) -> list[str]:
     """The full names of the keys allowed at a place."""
     fields: Any = Config
     for parent in parents:
+        if isinstance(parent, int):  # a place in a list, whose kind is known already
+            continue
         annotation = fields.model_fields[parent].annotation if parent in getattr(fields, "model_fields", {}) else None
         options = [annotation, *getattr(annotation, "__args__", ())]
         fields = next((o for o in reversed(options) if isinstance(o, type) and issubclass(o, BaseModel)), ModelConfig)

@@ -20,14 +20,16 @@ from qrelkit.core.records import Estimate
 from qrelkit.core.run import Run
 from qrelkit.formats.trec import write_run
 from qrelkit.project.config import NAME, read_config
+from qrelkit.project.judging import described_documents
 from qrelkit.project.line import line_of
-from qrelkit.project.project import Project, described_documents
+from qrelkit.project.project import Project
 from qrelkit.project.reporting import report_of, write_report
 from qrelkit.steps.evaluate import evaluate
 from qrelkit.steps.gain import gain
 from qrelkit.steps.judge import judge
-from qrelkit.steps.plan import Line, Stage, Watch, plan
+from qrelkit.steps.plan import Line, Watch, plan
 from qrelkit.steps.run import Done, run
+from qrelkit.steps.stages import Stage
 from qrelkit.steps.tally import Tally
 
 MEASURE = "nDCG@10"
@@ -162,7 +164,7 @@ def _judged_by(
     other.__dict__.update(store=line.store, collection=line.collection)
     assessor = other.judge(line.pool, described)
     with watch(name, len(line.pool)) as show:
-        models, dials = line.models, {"at_once": line.at_once, "budget_usd": line.budget_usd}
+        models, dials = line.models, {"at_once": line.at_once, "budget_usd": line.budget_usd, "terms": line.terms}
         found = judge(line.pool, assessor, line.collection, store=line.store, models=models, progress=show, **dials)  # type: ignore[arg-type]
     return None if found.tally.stopped else found.qrels(name)
 

@@ -8,16 +8,16 @@ import polars as pl
 
 from qrelkit.core.doors import Judge
 from qrelkit.core.pool import Pool
-from qrelkit.project.project import BUILT_IN, Project
+from qrelkit.project.judging import each_judge, needs_descriptions
+from qrelkit.project.project import Project
 from qrelkit.steps.plan import Line
 
 
 def line_of(project: Project) -> Line:
     """Everything that the configuration names, opened; stages it does not name are left out."""
     config = project.config
-    stages = [stage for stage in (config.guide, config.describe, config.judge) if stage is not None]
-    models = project.models(*{stage.model for stage in stages if stage.model not in BUILT_IN})
-    described = config.judge.route == "described" or (config.judge.model == "lexical" and config.judge.route == "shown")
+    models = {**project.models(*(s.model for s in (config.guide, config.describe) if s is not None)), **project.judge_models()}
+    described = needs_descriptions(config.judge)
 
     def judge(pool: Pool, descriptions: Mapping[str, str] | None, draft: bool) -> Judge:
         return project.judge(pool, descriptions, draft=draft)
@@ -35,8 +35,9 @@ def line_of(project: Project) -> Line:
         scale=project.scale,
         measures=config.measures,
         depth=config.depth,
-        at_once=config.at_once,
-        budget_usd=config.budget_usd,
+        at_once=project.at_once,
+        budget_usd=project.budget_usd(),
+        terms=project.terms(),
         excluded=lambda pool: excluded(project, pool),
         by=columns(project),
         weights=project.weights(),
@@ -45,13 +46,13 @@ def line_of(project: Project) -> Line:
 
 
 def excluded(project: Project, pool: Pool) -> pl.DataFrame | None:
-    """The pairs shown to the judge as examples: they never count as agreement."""
+    """The pairs shown as examples to the judge, or to any of its judges: they never count as agreement."""
     from qrelkit.judges.examples import pairs_shown
 
-    if project.config.judge.examples is None:
-        return None
     query_ids = pool.frame["query_id"].unique(maintain_order=True).to_list()
-    return pairs_shown(project.examples(query_ids))
+    shows = [one for one in each_judge(project.config.judge) if one.examples is not None]
+    shown = [pairs_shown(project.examples(query_ids, one)) for one in shows]
+    return pl.concat(shown).unique(maintain_order=True) if shown else None
 
 
 def columns(project: Project) -> pl.DataFrame | None:

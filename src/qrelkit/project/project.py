@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from functools import cached_property
 from glob import escape, glob
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -24,11 +25,16 @@ from qrelkit.core.guideline import Guideline, Scale
 from qrelkit.core.pool import Pool
 from qrelkit.core.qrels import Qrels
 from qrelkit.core.run import Run
-from qrelkit.core.wire import Settings, Shrink
-from qrelkit.project.config import NAME, Config, JudgeConfig, SamplingConfig, StageConfig, read_config
+from qrelkit.core.wire import Limits, Shrink
+from qrelkit.project.config import NAME, Config, JudgeConfig, ModelConfig, StageConfig, StoreConfig, read_config
+from qrelkit.project.judging import LABELS, each_judge, judge_of, settings_of
+from qrelkit.project.local_options import is_local, local_options, refuse_idle_keys
+from qrelkit.steps.pace import FOUND_AT_MOST
+from qrelkit.steps.terms import Terms
 
 if TYPE_CHECKING:
-    from qrelkit.judges.pointwise import Look
+    from qrelkit.judges.pointwise import Example
+    from qrelkit.models.prices import Prices
     from qrelkit.stores.sql import SqlStore
 
 BUILT_IN = ("lexical", "palette")  # need no model
@@ -75,12 +81,36 @@ class Project:
     def store(self) -> Store:
         from qrelkit.stores.sql import SqlStore
 
-        path = self.config.store
-        if "://" in path:
-            return SqlStore(path)
-        file = self.at(path)
+        wanted = self.config.store
+        wanted = StoreConfig(where=wanted) if isinstance(wanted, str) else wanted
+        if "://" in wanted.where:
+            return SqlStore(wanted.where, sync=wanted.sync, keep=wanted.keep)
+        file = self.at(wanted.where)
         file.parent.mkdir(parents=True, exist_ok=True)
-        return SqlStore(str(file))
+        return SqlStore(str(file), sync=wanted.sync, keep=wanted.keep)
+
+    @property
+    def at_once(self) -> int | None:
+        """How many requests at a time; None where that is to be found out."""
+        return None if self.config.at_once == "auto" else self.config.at_once
+
+    def terms(self, *, batch: bool = False) -> Terms:
+        """The terms on which models are asked."""
+        return Terms(between=self.config.between, batch=batch)
+
+    @cached_property
+    def prices(self) -> Prices:
+        """The prices of the configuration; empty without any."""
+        from qrelkit.models.prices import read_prices
+
+        named = self.config.prices
+        return read_prices(self.at(named) if isinstance(named, str) else named)
+
+    def budget_usd(self, now: datetime | None = None) -> float | None:
+        """What this call may spend, by `budget_usd` and `budget`; None where there is no budget."""
+        from qrelkit.project.budget import budget_left_usd
+
+        return budget_left_usd(self.config, self.prices, self.store.spent_usd, now or datetime.now(UTC))
 
     @cached_property
     def scale(self) -> Scale:
@@ -166,6 +196,7 @@ class Project:
         """A recording in JSONL, or another project's store; `#MODEL` behind it says which of several models."""
         import orjson
 
+        from qrelkit.judges.several import models_of
         from qrelkit.models.replay import Replay
         from qrelkit.stores.sql import SqlStore
 
@@ -177,32 +208,42 @@ class Project:
             raise InputError(f"{file}: there is no such store to replay")
         store = SqlStore(str(file))
         self._recordings.append(store)
-        known = {orjson.loads(text).get("model") for text in store.judges()["settings"]} - {None}
+        known = {model for text in store.judges()["settings"] for model in models_of(orjson.loads(text))}
         if not name and len(known) != 1:
             several = ", ".join(sorted(known)) or "none"
             raise InputError(f"{file}: the models that judged there: {several}; name one: replay:{path}#MODEL")
         return Replay.from_store(store, name or min(known))
 
     def _options(self, name: str) -> dict[str, Any]:
-        from qrelkit.models.endpoint import LOOPBACK
-        from qrelkit.models.prices import read_prices
+        from qrelkit.models.hosts import LOOPBACK
 
-        prices = self.config.prices
         own = self.config.models.get(name)
         allowed = (self.config.allow_hosts or [*LOOPBACK]) if self.config.local_only else None
+        refuse_idle_keys(name, own or ModelConfig())
+        if is_local(name):
+            return local_options(name, own or ModelConfig(), folder=self.folder, prices=self.prices, allowed=allowed)
         return {
             "base_url": own.base_url if own else None,
             "timeout_s": own.timeout_s if own else 120.0,
             "extra_body": dict(own.extra_body) if own else None,
-            "at_once": self.config.at_once,
-            "prices": read_prices(str(self.at(prices)) if isinstance(prices, str) else prices),
+            "at_once": self.at_once or FOUND_AT_MOST,
+            "no_retention": self.config.no_retention,
+            "images_in_flight_mb": self.config.images_in_flight_mb,
+            "prices": self.prices,
+            "limits": Limits(requests_per_minute=own.requests_per_minute, tokens_per_minute=own.tokens_per_minute)
+            if own
+            else Limits(),
             "allow_hosts": allowed,
         }
 
     def models(self, *names: str) -> Mapping[str, Model]:
-        """The models by the names their requests carry (a script's own name has its digest)."""
-        models = [self.model(name) for name in names if name not in BUILT_IN]
+        """The models by the names their requests carry (a script's own name has its digest); what is no model is left out."""
+        models = [self.model(name) for name in dict.fromkeys(names) if name not in BUILT_IN and not name.startswith(LABELS)]
         return {model.name: model for model in models}
+
+    def judge_models(self) -> Mapping[str, Model]:
+        """Every model that the configured judge may ask: of a cascade or panel, those of all its judges."""
+        return self.models(*(stage.model for stage in each_judge(self.config.judge)))
 
     # assessors
 
@@ -215,10 +256,10 @@ class Project:
             raise InputError("no model writes guidelines: give --model provider:name, or `guide: {model: …}` in qrelkit.yaml")
         if stage.model in BUILT_IN:
             raise InputError(f"{stage.model} cannot write guidelines; that needs a language model (provider:name)")
-        prompt = read_prompt(self._prompt(stage, "guide"), "guide")
+        prompt = read_prompt(self.prompt_of(stage, "guide"), "guide")
         instructions = stage.instructions or self.config.instructions
         return Guide(
-            self.model(stage.model).name, self.scale, prompt, instructions=instructions, sampling=_settings(stage.sampling)
+            self.model(stage.model).name, self.scale, prompt, instructions=instructions, sampling=settings_of(stage.sampling)
         )
 
     def describer(self) -> Describer:
@@ -231,13 +272,13 @@ class Project:
             return Palette()
         if stage.model in BUILT_IN:
             raise UnknownName("describer", stage.model, ["palette", "openai:…"])
-        prompt = read_prompt(self._prompt(stage, "describe"), "describe")
+        prompt = read_prompt(self.prompt_of(stage, "describe"), "describe")
         shrink = Shrink(max_side_px=stage.max_side_px)
         return Describe(
             self.model(stage.model).name,
             prompt,
             shrink=shrink,
-            sampling=_settings(stage.sampling),
+            sampling=settings_of(stage.sampling),
             instructions=stage.instructions,
         )
 
@@ -247,24 +288,21 @@ class Project:
         For an estimate beforehand, `descriptions` (image digest → text) stand in for those of the store, and a `draft` does
         without guidelines that are still to be written.
         """
-        stage = self.config.judge
-        if stage.model == "lexical":
-            return self._lexical(pool, self.descriptions(stage.route != "text") if descriptions is None else descriptions)
-        told = self.descriptions(stage.route == "described") if descriptions is None else descriptions
-        return self._pointwise(pool, told, self.guideline(draft=draft))
+        return judge_of(self, self.config.judge, pool, descriptions, draft=draft)
 
     def descriptions(self, wanted: bool) -> dict[str, str]:
         """Image digest → text: what the describer has done so far; nothing where the judge's route does not use it."""
         return dict(self.store.descriptions(self.describer().key)) if wanted else {}
 
-    def guideline(self, *, draft: bool = False) -> Guideline:
-        """Scale, instructions, and the newest (or newest approved) version of each query's part, as of now.
+    def guideline(self, stage: JudgeConfig | None = None, *, draft: bool = False) -> Guideline:
+        """Scale, instructions, and the newest (or newest approved) version of each query's part, as of now, for a judge (unless
+        named, that of the configuration).
 
         Where guidelines are wanted (`guide:`, or only approved ones) a query without one is not judged, unless in a `draft`.
         """
         from qrelkit.steps.guide import newest
 
-        stage, folder = self.config.judge, self.at(self.config.guidelines)
+        stage, folder = stage or self.config.judge, self.at(self.config.guidelines)
         texts = dict(self.collection.queries.select("query_id", "text").iter_rows())
         own = newest(self.store, folder, approved=stage.approved, texts=texts) if stage.guided else {}
         return Guideline(
@@ -274,11 +312,11 @@ class Project:
             required=not draft and stage.guided and (stage.approved or self.config.guide is not None),
         )
 
-    def examples(self, query_ids: Sequence[str]) -> Mapping[str, Sequence[Any]]:
-        """The examples that the judge is shown, per query; empty without `judge.examples`."""
+    def examples(self, query_ids: Sequence[str], stage: JudgeConfig | None = None) -> Mapping[str, Sequence[Example]]:
+        """The examples that a judge (unless named, that of the configuration) is shown, per query; empty without `examples`."""
         from qrelkit.judges.examples import Draw, draw_examples
 
-        wanted = self.config.judge.examples
+        wanted = (stage or self.config.judge).examples
         if wanted is None:
             return {}
         human = self.human()
@@ -287,70 +325,8 @@ class Project:
         draw = Draw(n=wanted.n, rule=wanted.rule, grades=tuple(wanted.grades), seed=wanted.seed)
         return draw_examples(next(iter(human.values())), self.collection, query_ids, draw)
 
-    def _pointwise(self, pool: Pool, descriptions: Mapping[str, str], guideline: Guideline) -> Judge:
-        from qrelkit.judges.pointwise import Pointwise
-        from qrelkit.judges.prompt import read_prompt
-
-        stage = self.config.judge
-        query_ids: list[str] = pool.frame["query_id"].unique(maintain_order=True).to_list()
-        return Pointwise(
-            self.model(stage.model).name,
-            guideline,
-            read_prompt(self._prompt(stage, "pointwise"), "judge"),
-            sampling=_settings(stage.sampling),
-            samples=stage.samples,
-            examples=self.examples(query_ids),
-            descriptions=descriptions,
-            look=_look(stage),
-            name=stage.name,
-        )
-
-    def _lexical(self, pool: Pool, descriptions: Mapping[str, str]) -> Judge:
-        from qrelkit.judges.lexical import Lexical
-
-        stage = self.config.judge
-        described = stage.route != "text"
-        return Lexical.fit(
-            pool.frame.select("query_id", "doc_id"),
-            self.collection,
-            self.scale,
-            descriptions=described_documents(self.collection, descriptions) if described else None,
-            cuts=self._cuts(stage.cuts),
-            analyzer=stage.analyzer,
-            seed=self.config.seed,
-            requires_description=described,
-        )
-
-    def _cuts(self, name: str) -> Literal["quantile"] | Qrels:
-        """Where the lexical judge's cuts come from: the pool's own quantiles, or the qrels of an assessor."""
-        if name == "quantile":
-            return "quantile"
-        human = self.human()
-        if name not in human:
-            raise UnknownName("assessor to learn cuts from", name, ["quantile", *human])
-        return human[name]
-
-    def _prompt(self, stage: StageConfig, shipped: str) -> str:
+    def prompt_of(self, stage: StageConfig, shipped: str) -> str:
+        """The prompt that a stage names, a file of the project before a shipped one; `shipped` where it names none."""
         if stage.prompt and self.at(stage.prompt).is_file():
             return str(self.at(stage.prompt))
         return stage.prompt or shipped
-
-
-def described_documents(collection: Collection, descriptions: Mapping[str, str]) -> dict[str, str]:
-    """Document id → the descriptions of its images, joined in their order."""
-    columns = {"digest": list(descriptions.keys()), "text": list(descriptions.values())}
-    texts = pl.DataFrame(columns, schema={"digest": pl.String, "text": pl.String})
-    rows = collection.images().select("doc_id", "digest", "position").join(texts, on="digest").sort("doc_id", "position")
-    joined = rows.group_by("doc_id", maintain_order=True).agg(pl.col("text").str.join(" "))
-    return dict(joined.iter_rows())
-
-
-def _look(stage: JudgeConfig) -> Look:
-    from qrelkit.judges.pointwise import Look
-
-    shrink = Shrink(max_side_px=stage.max_side_px)
-    return Look(route=stage.route, fields=tuple(stage.fields), max_document_chars=stage.max_document_chars, shrink=shrink)
-
-
-def _settings(sampling: SamplingConfig) -> Settings:
-    return Settings(**sampling.model_dump())

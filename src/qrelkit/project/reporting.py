@@ -11,11 +11,13 @@ from typing import Any
 
 import polars as pl
 
-from qrelkit.core.doors import Store
+from qrelkit.core.doors import Describer, GuideWriter, Judge, Store
 from qrelkit.core.qrels import Qrels
+from qrelkit.judges.several import models_of
 from qrelkit.project.project import Project
 from qrelkit.reports.html import write_html
 from qrelkit.reports.report import Report, write_json
+from qrelkit.steps.costs import by_batch_usd
 from qrelkit.steps.judge import Judged
 from qrelkit.steps.report import Evidence
 from qrelkit.steps.report import report as assemble
@@ -32,7 +34,7 @@ PACKAGES = ("qrelkit", "polars", "numpy", "scipy")
 
 def report_of(done: Done, project: Project, *, title: str = "Which system is better?", **said: Any) -> Report:
     """The report of a line; `said` may give `headline_says`, `warnings`, and `picture` (what the picture changed)."""
-    line, judged = done.line, done.judged
+    line, judged, tallies = done.line, done.judged, taken(done)
     picture: Mapping[str, Any] = said.pop("picture", {})
     qrels: dict[str, Qrels] = dict(line.human)
     if judged is not None:
@@ -50,7 +52,9 @@ def report_of(done: Done, project: Project, *, title: str = "Which system is bet
         expansion=done.expansion,
         judged=judged,
         judgments=current(judged, line.store) if judged is not None else None,
-        tallies=taken(done),
+        tallies=tallies,
+        made=made(done),
+        batch_usd=by_batch(done, tallies),
         picture=picture,
     )
     if judged is not None and judged.judge.name == "lexical":
@@ -65,14 +69,45 @@ def current(judged: Judged, store: Store) -> pl.DataFrame:
     return newest(rows, keys)
 
 
+def doers(done: Done) -> dict[str, GuideWriter | Describer | Judge]:
+    """Who does each stage of the line that there is."""
+    judge = done.judged.judge if done.judged is not None else None
+    there = {"guide": done.line.guide_writer, "describe": done.line.describer, "judge": judge}
+    return {stage: doer for stage, doer in there.items() if doer is not None}
+
+
+def made(done: Done) -> dict[str, int]:
+    """How many judgments, guidelines and descriptions came of what each stage took. (Guidelines do not say who wrote them: where
+    the store has had several writers, nobody knows.)"""
+    store, out = done.line.store, {}
+    for stage, doer in doers(done).items():
+        if stage == "judge":
+            out[stage] = store.known(doer.key).filter(pl.col("outcome") != "failed").height
+        elif stage == "describe":
+            out[stage] = len(store.descriptions(doer.key))
+        elif store.spending().filter(pl.col("stage") == "guide")["key"].n_unique() == 1:
+            out[stage] = store.guidelines().filter(pl.col("origin") == "written").height
+    return out
+
+
+def by_batch(done: Done, tallies: Mapping[str, Tally]) -> dict[str, float]:
+    """What each stage would have cost by batch, where it asked one model whose batch price is known and another."""
+    out = {}
+    for stage, doer in doers(done).items():
+        names = models_of(doer.settings)
+        model = done.line.models.get(names[0]) if len(names) == 1 else None
+        usd = by_batch_usd(model, tallies[stage].numbers()) if model is not None and stage in tallies else None
+        if usd is not None:
+            out[stage] = usd
+    return out
+
+
 def taken(done: Done) -> dict[str, Tally]:
     """What each stage has taken in all calls with the same writer, describer and judge; this call's where none is stored."""
-    line, judged = done.line, done.judged
-    doers = {"guide": line.guide_writer, "describe": line.describer, "judge": judged.judge if judged is not None else None}
-    keys = {stage: doer.key for stage, doer in doers.items() if doer is not None}
-    stored = {(row["stage"], row["key"]): row for row in line.store.spending(list(keys.values())).iter_rows(named=True)}
+    keys = {stage: doer.key for stage, doer in doers(done).items()}
+    stored = {(row["stage"], row["key"]): row for row in done.line.store.spending(list(keys.values())).iter_rows(named=True)}
     out = {}
-    for stage in doers:
+    for stage in ("guide", "describe", "judge"):
         tally, row = done.tallies.get(stage), stored.get((stage, keys.get(stage, "")))
         if row is not None:
             out[stage] = replace(tally or Tally(), **{name: row[name] for name in SPENT})

@@ -17,8 +17,9 @@ Sections, each left out where there is nothing to say. A stat is {value, low, hi
     holes                         {TAG: {retrieved, graded: {ASSESSOR: n}, ungraded, holes}}
     expansion                     what `qrelkit expand --json` prints
     ungraded                      {OUTCOME: pairs}
-    cost                          [{stage, asked, known, joined, failed, tokens_in, tokens_out, tokens_cached, cost_usd
-                                  (null: unknown, which is not 0), unpriced, seconds}]
+    cost                          [{stage, asked, known, joined, failed, tokens_in, tokens_cached, tokens_image, tokens_out,
+                                  tokens_reasoning, cost_usd (null: unknown, which is not 0), unpriced, made, each_usd,
+                                  per_1000_usd, saved_usd, batch_saves_usd, seconds, busy_s}]
     differences                   [{query_id, query, columns, scores: {TAG: value}, documents: {TAG: [{doc_id, rank, title,
                                   text, image (data URI), grades: {ASSESSOR: grade}, outcome, reason}]}}]
     provenance                    {name: value or mapping …}

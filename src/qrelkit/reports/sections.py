@@ -8,6 +8,7 @@ from typing import Any
 
 from qrelkit.reports import tables, words
 from qrelkit.reports.agreements import agreements
+from qrelkit.reports.costs import costs
 from qrelkit.reports.report import Report
 from qrelkit.reports.tables import Cell, Plot, Row, Said, Section, Table
 
@@ -29,7 +30,7 @@ def outline(report: Report) -> list[Section]:
         "agreement": agreements,
         "picture": _picture,
         "holes": _judged,
-        "cost": _cost,
+        "cost": costs,
         "runs": _runs,
     }
     also = {"holes": ("expansion", "ungraded"), "runs": ("collection", "pool")}
@@ -237,39 +238,6 @@ def _flat(counts: Said) -> Iterator[tuple[str, Any]]:
             yield from ((f"{words.named(key)} by {name}", n) for name, n in value.items())
         else:
             yield words.named(key), value
-
-
-COST_LEAD = (
-    "Requests that were sent in all calls with these settings; those already known were answered by the store, and shared ones "
-    "by an equal request on its way: both are free."
-)
-COST_COLUMNS = {
-    "asked": "requests",
-    "known": "already known",
-    "joined": "shared",
-    "failed": "failed",
-    "tokens_in": "tokens in",
-    "tokens_out": "tokens out",
-    "tokens_cached": "of them cached",
-}
-
-
-def _cost(stages: Sequence[Said], said: Said) -> Iterator[Section]:
-    """Stages and their sum. An unknown price makes the sum a lower bound, or unknown."""
-    sums: dict[str, Any] = {key: sum(stage.get(key) or 0 for stage in stages) for key in (*COST_COLUMNS, "unpriced", "seconds")}
-    prices = [stage.get("cost_usd") for stage in stages]
-    sums["cost_usd"] = sum(p for p in prices if p is not None)
-    sums["unpriced"] = sums["unpriced"] or prices.count(None)
-
-    def row(name: str, stage: Said, *, total: bool = False) -> Row:
-        price = words.money(stage.get("cost_usd"), stage.get("unpriced") or 0)
-        numbers = (Cell(words.count(stage.get(key))) for key in COST_COLUMNS)
-        return Row(name, (*numbers, Cell(price), Cell(words.duration(stage.get("seconds")))), total)
-
-    rows = [row(stage["stage"], stage) for stage in stages] + ([row("all", sums, total=True)] if len(stages) > 1 else [])
-    table = Table("Requests, tokens, money, time", ("stage", *COST_COLUMNS.values(), "cost", "time"), tuple(rows))
-    notes = ["The price of some replies is unknown; it is not taken as 0."] if sums["unpriced"] else []
-    yield Section(key="cost", title="What it cost", lead=COST_LEAD, tables=[table], notes=notes)
 
 
 def _runs(runs: Sequence[Said] | None, said: Said) -> Iterator[Section]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ TABLES = (".csv", ".parquet", ".jsonl", ".csv.gz", ".jsonl.gz")
 
 class Files:
     """A `Source` of named files. `columns` and `query_columns` map our names to the files' (see `sources/rows.py`)."""
+
+    text_from: Sequence[str] = ()
 
     def __init__(
         self,

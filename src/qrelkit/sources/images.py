@@ -104,17 +104,17 @@ class ImageFiles:
         if ref.data is not None:
             return self._keep(ref, ref.data, position)
         if URL.match(ref.path):
-            self._leave("remote_images", ref.path)
+            self.leave("remote_images", ref.path)
             return None
         file = self._inside(ref.path)
         if file is None:
-            self._leave("outside_images", ref.path)
+            self.leave("outside_images", ref.path)
             return None
         if file not in self._states:
             self._states[file] = self._look(file)
         state = self._states[file]
         if state.problem:
-            self._leave(state.problem, ref.path, state.reason)
+            self.leave(state.problem, ref.path, state.reason)
             return None
         return StoredImage(digest=state.digest, file=file, caption=ref.caption, name=ref.path, position=position)
 
@@ -153,13 +153,14 @@ class ImageFiles:
         if not target.exists():
             reason = unusable(data)
             if reason:
-                self._leave("unreadable_images", name, reason)
+                self.leave("unreadable_images", name, reason)
                 return None
             self.store.mkdir(exist_ok=True)
             target.write_bytes(data)
         return StoredImage(digest=digest, file=f"{self.store.name}/{digest}", caption=ref.caption, name=name, position=position)
 
-    def _leave(self, note: str, name: str, reason: str = "") -> None:
+    def leave(self, note: str, name: str, reason: str = "") -> None:
+        """Counts what is left out under a note, by its name, once."""
         self._left_out.setdefault(note, {}).setdefault(name, f"{name}: {reason}" if reason else name)
 
 

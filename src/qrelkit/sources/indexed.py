@@ -15,7 +15,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -42,6 +42,8 @@ class Parts(Protocol):
     def root(self) -> Path: ...  # images are looked for here
     @property
     def blob(self) -> Path | None: ...  # the file of the documents, if their lines can be read in place
+    @property
+    def text_from(self) -> Sequence[str]: ...  # the columns that a text is joined from; none where it is written out
 
     def key(self) -> Any: ...  # JSON: where it comes from and how it is read
     def state(self) -> Any: ...  # JSON: what changes when the source changes
@@ -81,7 +83,7 @@ def build(parts: Parts, home: Path, state: Any) -> Index:
     """Reads the source and writes a new index; whatever stops it leaves nothing behind."""
     old = [folder for folder in indexes(home) if not opened(folder, state)]
     building = Path(tempfile.mkdtemp(prefix="building-", dir=home))
-    writer = IndexWriter(building, parts.blob)
+    writer = IndexWriter(building, parts.blob, parts.text_from)
     try:
         images = ImageFiles(parts.root, building / "images", known_images(old))
         for entry in parts.documents(images):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from qrelkit.sources.indexed import load_indexed
 
 class Irds:
     """A `Source`: documents, queries and qrels of one dataset. `dataset` is any object with ir_datasets' interface."""
+
+    text_from: Sequence[str] = ()
 
     def __init__(self, dataset_id: str, dataset: Any = None) -> None:
         self.dataset_id = self.name = dataset_id

@@ -1,4 +1,4 @@
-"""From what a user writes to a source: `irds:ID`, a folder, a table, or `NAME:REST` of a plugin."""
+"""From what a user writes to a source: `irds:ID`, a folder (of ImageCLEF too), a table, or `NAME:REST` of a plugin."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from qrelkit.core.errors import InputError
 from qrelkit.core.plugins import find
 from qrelkit.formats.tables import stem_of
 from qrelkit.sources.files import Files
-from qrelkit.sources.folder import folder
+from qrelkit.sources.folder import DOCUMENTS, folder
+from qrelkit.sources.folder import find as in_folder
+from qrelkit.sources.imageclef import ImageClef, is_imageclef
 from qrelkit.sources.irds import Irds
 from qrelkit.sources.rows import Columns
 
@@ -24,6 +26,7 @@ PREFIX = re.compile(r"([a-z][a-z0-9_-]+):(.+)")  # two letters at least: c: is a
 def open_source(
     spec: SpecPath | None = None,
     *,
+    imageclef: SpecPath | None = None,
     documents: SpecPath | None = None,
     queries: SpecPath | None = None,
     qrels: SpecPath | Sequence[SpecPath] | Mapping[str, SpecPath] | None = None,
@@ -33,9 +36,12 @@ def open_source(
 ) -> Source:
     """The source behind a spec, or behind a table of `documents`.
 
-    With a folder, `documents` and `queries` are names inside it. `qrels` are files, by name or called after themselves.
+    With a folder, `documents` and `queries` are names inside it; one in ImageCLEF's layout is known by it, and `imageclef` is
+    one that must be. `qrels` are files, by name or called after themselves.
     Raises InputError where there is nothing, UnknownName for an unknown `NAME:`.
     """
+    if imageclef is not None:
+        return ImageClef(imageclef, qrels=named_files(qrels), name=name)
     if spec is None and documents is None:
         raise InputError("no collection: name a folder, a table of documents, or irds:ID")
     human = named_files(qrels)
@@ -47,6 +53,8 @@ def open_source(
         kind, rest = prefixed.groups()
         return Irds(rest) if kind == "irds" else cast(Source, find("sources", kind)(rest))
     if spec is not None and os.path.isdir(spec):
+        if documents is None and in_folder(Path(spec), DOCUMENTS) is None and is_imageclef(Path(spec)):
+            return ImageClef(spec, qrels=human, name=name)
         parts = [None if part is None else os.fspath(part) for part in (documents, queries)]
         return folder(Path(spec), documents=parts[0], queries=parts[1], qrels=human, name=name, **maps)
     table = existing(spec if spec is not None else cast(SpecPath, documents))

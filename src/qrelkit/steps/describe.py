@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import polars as pl
 
@@ -13,6 +14,7 @@ from qrelkit.core.records import Image
 from qrelkit.core.wire import Flow
 from qrelkit.steps.drive import drive
 from qrelkit.steps.tally import Tally
+from qrelkit.steps.terms import Terms
 
 BATCH = 200
 
@@ -39,8 +41,9 @@ def describe(
     doc_ids: pl.Series | None = None,
     query_ids: pl.Series | None = None,
     limit: int | None = None,
-    at_once: int = 16,
+    at_once: int | None = 16,
     budget_usd: float | None = None,
+    terms: Terms = Terms(),
     progress: Callable[[Tally], None] | None = None,
 ) -> Described:
     """Describes every image of documents and queries (all, or those named) that this describer has not described yet."""
@@ -66,8 +69,9 @@ def describe(
     tally = Tally()
     flows = (_named(describer, image) for image in images_of(todo, collection))
     try:
-        dials = {"at_once": at_once, "budget_usd": budget_usd, "progress": progress, "tally": tally}
-        drive(flows, models=models or {}, store=store, done=done, **dials)  # type: ignore[arg-type]
+        dials: dict[str, Any] = {"at_once": at_once, "budget_usd": budget_usd, "progress": progress, "tally": tally}
+        dials["terms"] = replace(terms, what="describe")
+        drive(flows, models=models or {}, store=store, done=done, **dials)
     finally:  # however it ends: what was said is kept, and what it cost
         save()
         store.add_spending("describe", describer.key, tally.numbers())

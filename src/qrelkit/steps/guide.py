@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from qrelkit.core.records import Query
 from qrelkit.core.wire import Flow, digest_bytes
 from qrelkit.steps.drive import drive
 from qrelkit.steps.tally import Tally
+from qrelkit.steps.terms import Terms
 
 DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}  # names Windows keeps
 
@@ -46,8 +47,9 @@ def guide(
     store: Store,
     models: Mapping[str, Model] | None = None,
     folder: Path | None = None,
-    at_once: int = 16,
+    at_once: int | None = 16,
     budget_usd: float | None = None,
+    terms: Terms = Terms(),
     progress: Callable[[Tally], None] | None = None,
 ) -> Guided:
     """Writes a guideline for every query that has none yet; with a `folder`, as YAML files too."""
@@ -67,8 +69,9 @@ def guide(
     flows = (_named(writer, query) for query in todo)
     tally = Tally()
     try:
-        dials = {"at_once": at_once, "budget_usd": budget_usd, "progress": progress, "tally": tally}
-        drive(flows, models=models or {}, store=store, done=done, **dials)  # type: ignore[arg-type]
+        dials: dict[str, Any] = {"at_once": at_once, "budget_usd": budget_usd, "progress": progress, "tally": tally}
+        dials["terms"] = replace(terms, what="guide")
+        drive(flows, models=models or {}, store=store, done=done, **dials)
     finally:
         store.add_spending("guide", writer.key, tally.numbers())
     if folder is not None:

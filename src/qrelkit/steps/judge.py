@@ -2,15 +2,19 @@
 
 A pair is known when the store has a judgment of this judge (its settings' digest) for the same query with the same guideline
 version and examples, and the same document with the same images and descriptions. That is one column join; only the rest
-are rendered. `failed` pairs (no reply came) are asked again; `refused`, `unparsable` and `out_of_range` were paid for and
-are asked again only by name, as the next sample.
+are rendered. `failed` pairs (no reply came) are asked again; the other outcomes without a grade were paid for and are asked
+again only by name, as the next sample.
+
+A judge that takes several documents of a query per request (its settings say `per_request` and `seed`) is given groups. They
+are drawn over the whole pool, before known pairs are removed: who is judged beside whom depends on no rank and on no history.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
+from typing import Any
 
 import polars as pl
 
@@ -19,11 +23,14 @@ from qrelkit.core.doors import Judge, Model, Store
 from qrelkit.core.errors import UnknownName
 from qrelkit.core.pool import Pool
 from qrelkit.core.qrels import Qrels
-from qrelkit.core.records import PAID, Judgment, Pair, Query
+from qrelkit.core.records import PAID, Judgment, Pair
+from qrelkit.core.wire import digest_of
 from qrelkit.formats.tables import write_table
 from qrelkit.formats.trec import write_qrels
+from qrelkit.judges.several import gives_probabilities
 from qrelkit.steps.drive import drive
 from qrelkit.steps.tally import Tally
+from qrelkit.steps.terms import Terms
 
 BATCH = 500  # judgments written together; a crash costs none of them, since their replies are in the ledger
 PAIR = ["query_id", "doc_id"]
@@ -73,8 +80,9 @@ def judge(
     *,
     store: Store,
     models: Mapping[str, Model] | None = None,
-    at_once: int = 16,
+    at_once: int | None = 16,
     budget_usd: float | None = None,
+    terms: Terms = Terms(),
     retry: Sequence[str] = (),
     limit: int | None = None,
     progress: Callable[[Tally], None] | None = None,
@@ -85,7 +93,8 @@ def judge(
     this returns, however it ends; `Judged.tally.stopped` says whether it ended early.
     """
     state = standing(pool, judge, collection, store, retry)
-    todo = state.filter(pl.col("todo")).head(limit if limit is not None else state.height)
+    grouped = in_groups(state, judge.settings.get("per_request", 1), judge.settings.get("seed", 0))
+    todo = grouped.filter(pl.col("todo")).head(limit if limit is not None else state.height)
     store.add_judge(judge.key, judge.name, judge.settings)
     new: list[Judgment] = []
     saved = 0
@@ -101,13 +110,15 @@ def judge(
             save()
 
     tally = Tally()
-    flows = (judge.flow([pair]) for pair in _pairs(todo, collection))
+    flows = (judge.flow(group) for group in _groups(todo, collection))
     try:
-        dials = {"at_once": at_once, "budget_usd": budget_usd, "progress": progress, "tally": tally}
-        drive(flows, models=models or {}, store=store, done=done, **dials)  # type: ignore[arg-type]
+        dials: dict[str, Any] = {"at_once": at_once, "budget_usd": budget_usd, "progress": progress, "tally": tally}
+        drive(flows, models=models or {}, store=store, done=done, terms=replace(terms, what="judge"), **dials)
     finally:  # however it ends: what was said is kept, and what it cost
         save()
         store.add_spending("judge", judge.key, tally.numbers())
+    if not (tally.stopped or tally.waiting):
+        store.settle()  # every reply has become a judgment: a store that keeps only grades may let the words go
     return _judged(state, new, judge, tally, store)
 
 
@@ -153,14 +164,32 @@ def with_keys(pairs: pl.DataFrame, judge: Judge, collection: Collection) -> pl.D
     return keyed.join(by_doc, on="doc_id", how="left", maintain_order="left")
 
 
-def _pairs(todo: pl.DataFrame, collection: Collection) -> Iterator[Pair]:
-    """The pairs as records, lazily, query by query."""
-    columns = todo.select(*PAIR, "query_key", "doc_key", "sample")
-    for query_id, rows in groupby(columns.iter_rows(), key=lambda row: row[0]):
-        query: Query = collection.query(query_id)
-        for _, doc_id, query_key, doc_key, sample in rows:
-            document = collection.document(doc_id)
-            yield Pair(query=query, document=document, query_key=query_key, doc_key=doc_key, sample=sample)
+def in_groups(state: pl.DataFrame, per_request: int, seed: int = 0) -> pl.DataFrame:
+    """Adds `group`: which rows are asked together; those of a group stand side by side, and queries keep their order.
+
+    With `per_request` above 1 the documents of a query are put in an order by digest of seed and pair, and every `per_request`
+    of them are a group. Queries without anything to ask are left out then: nobody needs their groups.
+    """
+    if per_request == 1:
+        return state.with_row_index("group")
+    asked = state.join(state.filter("todo"), on="query_id", how="semi", maintain_order="left")
+    order = [digest_of([seed, query_id, doc_id]) for query_id, doc_id in asked.select(PAIR).iter_rows()]
+    asked = asked.with_columns(order=pl.Series(order, dtype=pl.String), query=pl.col("query_id").rle_id())
+    asked = asked.with_columns(query=pl.col("query").min().over("query_id")).sort("query", "order")
+    place = pl.int_range(pl.len()).over("query_id") // per_request
+    return asked.with_columns(group=pl.struct("query", place.alias("place")).rle_id()).drop("order", "query")
+
+
+def _groups(todo: pl.DataFrame, collection: Collection) -> Iterator[list[Pair]]:
+    """The pairs as records, lazily, group by group."""
+    columns = todo.select("group", *PAIR, "query_key", "doc_key", "sample")
+    for query_id, rows in groupby(columns.iter_rows(), key=lambda row: row[1]):
+        query = collection.query(query_id)
+        for _, group in groupby(rows, key=lambda row: row[0]):
+            yield [
+                Pair(query=query, document=collection.document(d), query_key=qk, doc_key=dk, sample=sample)
+                for _, _, d, qk, dk, sample in group
+            ]
 
 
 def found(state: pl.DataFrame, judge: Judge, store: Store) -> Judged:
@@ -169,9 +198,8 @@ def found(state: pl.DataFrame, judge: Judge, store: Store) -> Judged:
 
 
 def _grades_with_probabilities(judge: Judge) -> list[int]:
-    """The values of the judge's scale, where it gives a probability per grade (several samples, or its tokens' own)."""
-    sampling = judge.settings.get("sampling", {})
-    if judge.settings.get("samples", 1) == 1 and not sampling.get("token_probabilities"):
+    """The values of the judge's scale, where it gives a probability per grade (samples, its tokens' own, votes)."""
+    if not gives_probabilities(judge.settings):
         return []
     return [grade["value"] for grade in judge.settings["scale"]["grades"]]
 

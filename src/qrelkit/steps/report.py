@@ -24,12 +24,12 @@ from qrelkit.reports.report import Report
 from qrelkit.reports.words import plural
 from qrelkit.steps.agreement import Agreement
 from qrelkit.steps.comparison import Differences, Ranking
+from qrelkit.steps.costs import cost_row
 from qrelkit.steps.expand import Expansion
 from qrelkit.steps.judge import Judged
 from qrelkit.steps.tally import Tally
 
 NO_JUDGMENTS = pl.DataFrame(schema={"query_id": pl.String, "doc_id": pl.String, "outcome": pl.String, "reason": pl.String})
-SPENT = ("asked", "known", "joined", "failed", "tokens_in", "tokens_out", "tokens_cached", "unpriced", "seconds")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,8 @@ class Evidence:
 
     `scores`: one table whose qrels are the views (human, model, mixed …), or a table per view. `by`: tables made with `by`.
     `qrels`: the assessors' grades by name, the reference first; `judgments`: a judge's rows that count, for its reasons.
-    `tallies`: what each stage took; that of `judged` is the stage `judge` unless another is given.
+    `tallies`: what each stage took; that of `judged` is the stage `judge` unless another is given. `made`: how many judgments,
+    guidelines or descriptions came of it, and `batch_usd`: what its tokens would have cost by batch, where those are known.
     """
 
     collection: Collection | None = None
@@ -53,6 +54,8 @@ class Evidence:
     judged: Judged | None = None
     judgments: pl.DataFrame | None = None
     tallies: Mapping[str, Tally] = field(default_factory=dict)
+    made: Mapping[str, int] = field(default_factory=dict)
+    batch_usd: Mapping[str, float] = field(default_factory=dict)
     picture: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -120,7 +123,10 @@ def report(
         holes=holes(evidence.runs, evidence.qrels, evidence.pool.depth if evidence.pool else None),
         expansion=evidence.expansion,
         ungraded={k: n for k, n in evidence.judged.outcomes.items() if k != "graded"} if evidence.judged else {},
-        cost=[_cost(stage, tally) for stage, tally in evidence.stages.items()],
+        cost=[
+            cost_row(stage, tally.numbers(), evidence.made.get(stage), evidence.batch_usd.get(stage))
+            for stage, tally in evidence.stages.items()
+        ],
         differences=differences,
         provenance=provenance,
     )
@@ -187,12 +193,6 @@ def _pool(pool: Pool | None) -> dict[str, int]:
     if pool is None:
         return {}
     return {"pairs": len(pool), "queries": pool.frame["query_id"].n_unique(), "depth": pool.depth, "runs": pool.runs}
-
-
-def _cost(stage: str, tally: Tally) -> dict[str, Any]:
-    """What a stage took; its price is null where no reply had one, which is not 0."""
-    unknown = tally.unpriced and not tally.cost_usd
-    return {"stage": stage, **{name: getattr(tally, name) for name in SPENT}, "cost_usd": None if unknown else tally.cost_usd}
 
 
 def _warnings(evidence: Evidence, shelf: Shelf) -> Iterator[str]:

@@ -94,6 +94,11 @@ def _left(done: Done) -> float | None:
     return max(left, 1e-9)  # 0 would mean no budget; nothing costs less than this
 
 
+def _dials(done: Done) -> dict[str, Any]:
+    line = done.line
+    return {"models": line.models, "at_once": line.at_once, "budget_usd": _left(done), "terms": line.terms}
+
+
 def _guide(done: Done, watch: Watch) -> Done:
     line = done.line
     if line.guide_writer is None:
@@ -101,7 +106,7 @@ def _guide(done: Done, watch: Watch) -> Done:
     queries = queries_of(line, done.pool)
     known = newest(line.store, line.guidelines, texts=texts_of(queries))
     with watch("guide", sum(q.query_id not in known for q in queries)) as show:
-        dials: dict[str, Any] = {"models": line.models, "at_once": line.at_once, "budget_usd": _left(done), "progress": show}
+        dials = _dials(done) | {"progress": show}
         guided = guide(queries, line.guide_writer, store=line.store, folder=line.guidelines, **dials)
     return replace(done, guided=guided, stopped=guided.tally.stopped)
 
@@ -113,7 +118,7 @@ def _describe(done: Done, watch: Watch) -> Done:
     doc_ids, query_ids = done.pool.frame["doc_id"], done.pool.frame["query_id"]
     digests = images_to_describe(line.collection, doc_ids, query_ids)["digest"]
     with watch("describe", len(set(digests) - set(line.store.descriptions(line.describer.key)))) as show:
-        dials: dict[str, Any] = {"models": line.models, "at_once": line.at_once, "budget_usd": _left(done), "progress": show}
+        dials = _dials(done) | {"progress": show}
         described = describe(line.collection, line.describer, store=line.store, doc_ids=doc_ids, query_ids=query_ids, **dials)
     return replace(done, described=described, stopped=described.tally.stopped)
 
@@ -122,7 +127,7 @@ def _judge(done: Done, watch: Watch) -> Done:
     line, assessor = done.line, done.line.judge(done.pool, None, False)
     todo = int(standing(done.pool, assessor, line.collection, line.store)["todo"].sum())
     with watch("judge", todo) as show:
-        dials: dict[str, Any] = {"models": line.models, "at_once": line.at_once, "budget_usd": _left(done), "progress": show}
+        dials = _dials(done) | {"progress": show}
         judged = judge(done.pool, assessor, line.collection, store=line.store, **dials)
     return replace(done, judged=judged, stopped=judged.tally.stopped)
 

@@ -9,13 +9,18 @@ from qrelkit.core.doors import Model
 from qrelkit.core.errors import InputError
 from qrelkit.core.wire import Reply, Request, Text
 
-NUMBERS = ("asked", "known", "joined", "failed", "tokens_in", "tokens_out", "tokens_cached", "cost_usd", "unpriced", "seconds")
+COUNTS = ("asked", "known", "joined", "failed", "unpriced")
+TOKENS = ("tokens_in", "tokens_out", "tokens_cached", "tokens_reasoning", "tokens_image")
+NUMBERS = (*COUNTS, *TOKENS, "cost_usd", "saved_usd", "seconds", "busy_s")
 Stopped = Literal["", "budget", "interrupted"]
 
 
 @dataclass(slots=True)
 class Tally:
-    """What a drive did: `asked` requests left the house, `known` came from the ledger, `joined` shared one in flight."""
+    """What a drive did: `asked` requests left the house, `known` came from the ledger (and had cost `saved_usd`), `joined`
+    shared one in flight, `waiting` conversations wait for a batch, `cut` prompts were cut by the server. `seconds` is by the
+    clock, `busy_s` of the processor: the share of it that was not spent waiting. `waits_for` is the hour it waits for now.
+    """
 
     done: int = 0
     asked: int = 0
@@ -26,9 +31,17 @@ class Tally:
     tokens_in: int = 0
     tokens_out: int = 0
     tokens_cached: int = 0
+    tokens_reasoning: int = 0
+    tokens_image: int = 0
     cost_usd: float = 0.0
+    saved_usd: float = 0.0
     unpriced: int = 0  # replies whose price is unknown: not free
+    waiting: int = 0
+    cut: int = 0
     seconds: float = 0.0
+    busy_s: float = 0.0
+    waits_for: str = ""
+    batches: list[str] = field(default_factory=list)  # what became of batches, in words
     stopped: Stopped = ""
     served: dict[str, set[str]] = field(default_factory=dict)
     errors: dict[str, int] = field(default_factory=dict)
@@ -45,16 +58,19 @@ class Tally:
             for model, names in self.served.items()
             if len(names) > 1
         ]
+        if self.cut:
+            out.append(f"{self.cut} prompts were cut by the server: its context is too short for them")
         return out + [f"{count} × {error}" for error, count in sorted(self.errors.items())]
 
 
-def worst_case_usd(model: Model, request: Request) -> float:
+def worst_case_usd(model: Model, request: Request, *, batch: bool = False) -> float:
     """What a request may cost at most, before anything is known: its own length in characters as tokens, the whole output.
 
     Raises InputError where the model's price is unknown: a budget cannot be kept then.
     """
-    tokens_in = sum(len(p.text) if isinstance(p, Text) else 2000 for m in request.messages for p in m.parts)
-    cost = model.cost_usd(Reply(text="", tokens_in=tokens_in, tokens_out=request.settings.max_tokens or 4096))
+    texts = sum(len(p.text) for m in request.messages for p in m.parts if isinstance(p, Text))
+    tokens_in = max(texts, model.tokens_in(request))
+    cost = model.cost_usd(Reply(text="", tokens_in=tokens_in, tokens_out=request.settings.max_tokens or 4096, batch=batch))
     if cost is None:
         raise InputError(f"a budget needs prices and none is known for {model.name}: add it under `prices:`")
     return cost

@@ -16,10 +16,17 @@ from sqlalchemy import Column, Connection, Table, bindparam, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.sql import ClauseElement
 
-from qrelkit.core.errors import StoreError
+from qrelkit.core.errors import StoreBusy, StoreError
 from qrelkit.stores import dialect
 
+CHUNK = 5_000
 IN_AT_MOST = 512  # values of one IN list; lists are filled up to a power of two, so that few statements are ever compiled
+
+
+_STILL_THERE = (
+    "the content is erased, but another process is still reading the store, and its -wal file may hold traces; let it end, "
+    "then do this again"
+)
 
 
 class Database:
@@ -32,6 +39,7 @@ class Database:
         self._lock = threading.RLock()
         self._engine = dialect.open_engine(url, sync=sync, busy_s=busy_s)
         self._begin = dialect.begin(self._engine)
+        self._mark = "?" if url.get_backend_name() == "sqlite" else "%s"
         self._texts: dict[Any, str] = {}
         try:
             self._connection = self._engine.connect()
@@ -73,9 +81,9 @@ class Database:
         return self._texts[name]
 
     def rows(self, sql: str, *values: Any) -> Iterable[tuple[Any, ...]]:
-        """The rows as the driver gives them; `sql` comes from `text`."""
+        """The rows as the driver gives them; `sql` comes from `text`, or is plain SQL with `?` for its values."""
         cursor = self._driver.cursor()
-        cursor.execute(sql, values)
+        cursor.execute(sql.replace("?", self._mark), values)
         return cast("Iterable[tuple[Any, ...]]", cursor)
 
     def add(self, table: Table, rows: Sequence[tuple[Any, ...]], *, once: bool = False) -> None:
@@ -109,6 +117,47 @@ class Database:
 
             sql = self.text((column, tuple(columns), size), statement)
             yield from list(self.rows(sql, *chunk, *(chunk[-1:] * (size - len(chunk)))))  # whole: an open cursor holds a snapshot
+
+    def all(self, *columns: Column[Any]) -> Iterator[tuple[Any, ...]]:
+        """All rows in portions, so that nobody waits and nothing large is held; the first column is the row's number."""
+        some = select(*columns).where(columns[0] > bindparam("after")).order_by(columns[0])
+        sql, last = f"{self.text(('all', columns), lambda: some)} LIMIT {CHUNK}", 0
+        while True:
+            with self.reading():
+                rows = list(self.rows(sql, last))
+            if not rows:
+                return
+            yield from rows
+            last = rows[-1][0]
+
+    def run(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """A statement, once for each of `rows`."""
+        if rows:
+            self._driver.cursor().executemany(sql.replace("?", self._mark), rows)
+
+    @contextmanager
+    def erasing(self) -> Iterator[None]:
+        """Inside, what is deleted or written over is not only let go of but overwritten, where the database needs telling."""
+        with self.reading():
+            for statement in dialect.before_erasing(self._engine):
+                self.rows(statement)
+            try:
+                yield
+            finally:
+                for statement in dialect.after_erasing(self._engine):
+                    self.rows(statement)
+
+    def purge(self, tables: Sequence[str]) -> None:
+        """Leaves nothing of what was erased from `tables` in the files of the database; outside of a transaction."""
+        with self.reading():
+            for statement in dialect.purge(self._engine, tables):
+                try:
+                    found = self.rows(statement)
+                except self._errors:
+                    if statement != dialect.AN_OLD_LOG:
+                        raise
+                if statement == dialect.CHECKPOINT and next(iter(found))[0]:
+                    raise StoreBusy(f"{self.where}: {_STILL_THERE}")
 
     def close(self) -> None:
         with self._lock:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,12 +18,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import NullPool
 
-from qrelkit.core.errors import StoreBusy, StoreError
+from qrelkit.core.errors import MissingExtra, StoreBusy, StoreError
 
 Sync = Literal["full", "normal"]
 PAGE_BYTES = 8192  # a reply and its new part are about 2 kB: a batch touches half as many pages as with 4096
 CACHE_KIB = 65_536
 WAL_AGAIN_S = 0.01
+CHECKPOINT = "PRAGMA wal_checkpoint(TRUNCATE)"
+AN_OLD_LOG = "CHECKPOINT"  # lets PostgreSQL let go of its log; not everybody may say so
 WRITER_LOCK = 7_119_027_815  # any number that other programs in the same database do not use
 
 
@@ -37,12 +40,13 @@ def open_engine(url: URL, *, sync: Sync, busy_s: float) -> Engine:
         return _sqlite(url, sync, busy_s)
     if url.get_backend_name() != "postgresql":
         raise StoreError(f"{url.render_as_string()}: a store is an SQLite file or a postgresql:// address")
+    shown = url.render_as_string()
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
     try:
         engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT", paramstyle="format")
-    except ImportError as error:
-        raise StoreError(f'{url.render_as_string()}: {error}; install its driver: pip install "psycopg[binary]"') from None
+    except ImportError:
+        raise MissingExtra(f"a store in PostgreSQL ({shown})", "postgres") from None
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
@@ -96,6 +100,22 @@ def begin(engine: Engine) -> tuple[str, ...]:
     if engine.dialect.name == "sqlite":
         return ("BEGIN IMMEDIATE",)
     return ("BEGIN", f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")
+
+
+def before_erasing(engine: Engine) -> tuple[str, ...]:
+    """The statements after which what is deleted is overwritten with zeros."""
+    return ("PRAGMA secure_delete = ON",) if engine.dialect.name == "sqlite" else ()
+
+
+def after_erasing(engine: Engine) -> tuple[str, ...]:
+    return ("PRAGMA secure_delete = OFF",) if engine.dialect.name == "sqlite" else ()
+
+
+def purge(engine: Engine, tables: Sequence[str]) -> tuple[str, ...]:
+    """The statements after which no old version of a row is in the database's files, nor in its samples of common values."""
+    if engine.dialect.name == "sqlite":
+        return ("VACUUM", CHECKPOINT)
+    return (*(f"VACUUM (FULL, ANALYZE) {table}" for table in tables), "VACUUM FULL pg_catalog.pg_statistic", AN_OLD_LOG)
 
 
 def insert(engine: Engine, table: Table) -> sqlite.Insert | postgresql.Insert:

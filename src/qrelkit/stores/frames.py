@@ -36,6 +36,7 @@ JUDGMENTS: Shape = {
     "doc_key": pl.String,
     "replaces": pl.Int64,
     "cost_usd": pl.Float64,
+    "details": pl.String,
     "created": pl.String,
 }
 
@@ -63,12 +64,32 @@ SPENT: Shape = {
     "tokens_in": pl.Int64,
     "tokens_out": pl.Int64,
     "tokens_cached": pl.Int64,
-    "cost_usd": pl.Float64,
+    "tokens_reasoning": pl.Int64,
+    "tokens_image": pl.Int64,
     "unpriced": pl.Int64,
+    "cost_usd": pl.Float64,
+    "saved_usd": pl.Float64,
     "seconds": pl.Float64,
+    "busy_s": pl.Float64,
 }
 
 SPENDING: Shape = {"stage": pl.String, "key": pl.String, **SPENT}
+
+UNANSWERED: Shape = {
+    "digest": pl.String,
+    "session": pl.Int64,
+    "host": pl.String,
+    "pid": pl.Int64,
+    "sent": pl.String,
+}
+
+ATTEMPTS: Shape = {
+    "digest": pl.String,
+    "session": pl.Int64,
+    "sent": pl.String,
+    "seconds": pl.Float64,
+    "error": pl.String,
+}
 
 
 def newest(rows: pl.DataFrame, pair: list[str]) -> pl.DataFrame:
@@ -80,9 +101,9 @@ def newest(rows: pl.DataFrame, pair: list[str]) -> pl.DataFrame:
     return kept.unique(pair, keep="last", maintain_order=True)
 
 
-def spent(numbers: Mapping[str, float]) -> tuple[float, ...]:
-    """The numbers in the order of SPENT; those that are not named are 0, and other names say nothing here."""
-    return tuple(int(numbers.get(name, 0)) if kind == pl.Int64 else float(numbers.get(name, 0.0)) for name, kind in SPENT.items())
+def spent(numbers: Mapping[str, float]) -> dict[str, Any]:
+    """The numbers of SPENT; those that are not named are 0, and other names say nothing here."""
+    return {name: (int if kind == pl.Int64 else float)(numbers.get(name, 0)) for name, kind in SPENT.items()}
 
 
 def summed(rows: Sequence[Sequence[Any]]) -> pl.DataFrame:
@@ -96,7 +117,7 @@ def moment(column: str) -> pl.Expr:
     return pl.from_epoch(column, time_unit="ms").dt.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").alias(column)
 
 
-def dated(rows: Sequence[Sequence[Any]], shape: Shape) -> pl.DataFrame:
-    """Rows in the order of `shape` as a frame; `created` comes in milliseconds."""
-    frame = pl.DataFrame(rows, schema={**shape, "created": pl.Int64}, orient="row")
-    return frame.with_columns(moment("created"))
+def dated(rows: Sequence[Sequence[Any]], shape: Shape, column: str = "created") -> pl.DataFrame:
+    """Rows in the order of `shape` as a frame; `column` comes in milliseconds."""
+    frame = pl.DataFrame(rows, schema={**shape, column: pl.Int64}, orient="row")
+    return frame.with_columns(moment(column))

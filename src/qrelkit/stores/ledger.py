@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
-from qrelkit.core.wire import RECIPE, Part, Reply, Request, Schema, Text, canonical, digest_bytes
+from qrelkit.core.errors import StoreError
+from qrelkit.core.wire import RECIPE, Reply, Request, digest_bytes
 from qrelkit.stores.database import Database
 from qrelkit.stores.digests import Digests
+from qrelkit.stores.envelopes import Texts, short, split
 from qrelkit.stores.packing import (
     clean,
     pack,
@@ -23,14 +26,14 @@ from qrelkit.stores.packing import (
     to_text,
     unpack,
 )
-from qrelkit.stores.schema import part_digests, parts, replies, reply_digests
+from qrelkit.stores.parts import Fresh, Parts, as_bytes, named
+from qrelkit.stores.schema import GONE, replies, reply_digests
 
 FULL_BATCH = 8  # more replies than this at once: the caller has no time for deflating (30 µs for 1.5 kB, twice the insert)
 LONG_BYTES = 200
 LONG_BYTES_IN_FULL_BATCH = 4096
-SEEN_AT_MOST = 200_000
-CHUNK = 5_000
 THIS_RECIPE = request_blob(RECIPE + "0" * 32)[:1]
+SUMS_AT_MOST = 8
 
 _REPLY = (
     replies.c.digest,
@@ -41,182 +44,173 @@ _REPLY = (
     replies.c.tokens_in,
     replies.c.tokens_out,
     replies.c.tokens_cached,
+    replies.c.tokens_reasoning,
+    replies.c.tokens_image,
     replies.c.cost_usd,
+    replies.c.price,
+    replies.c.batch,
     replies.c.latency_s,
     replies.c.attempts,
     replies.c.token_probabilities,
 )
 
 
+Answer = tuple[bytes, bytes, Reply]  # digest and envelope of a request, and its reply
+
+
+@dataclass(slots=True)
+class Writing:
+    """What one transaction adds to the ledger; `Ledger.written` takes it in once it is committed."""
+
+    rows: list[tuple[Any, ...]]
+    texts: dict[str, int]
+    fresh: Fresh = field(default_factory=dict)
+    new_parts: list[bytes] = field(default_factory=list)
+
+
 class Ledger:
     """Replies by request digest, append-only; the first reply to a request is the one that counts."""
 
-    def __init__(self, database: Database, now: Callable[[], float]) -> None:
-        self._database, self._now = database, now
-        self._parts = Digests(database, parts, part_digests)
-        self._replies = Digests(database, replies, reply_digests)
-        self._seen: set[str] = set()  # digests of parts that are surely stored
-        self._spent = (0, 0.0)  # up to which row, how much
+    def __init__(self, database: Database, parts: Parts, now: Callable[[], float]) -> None:
+        self._database, self._parts, self._now = database, parts, now
+        self.digests = Digests(database, replies, reply_digests)
+        self.texts = Texts(database)
+        self._spent: dict[float | None, tuple[int, float]] = {}  # up to which row, how much
 
-    def add(self, rows: Sequence[tuple[Request, Reply]]) -> None:
-        """Stores what came back, in one transaction; a reply that failed was not paid for and is passed over."""
-        answered = [row for row in rows if row[1].outcome != "failed"]
-        if not answered:
-            return
-        long_bytes = LONG_BYTES if len(answered) <= FULL_BATCH else LONG_BYTES_IN_FULL_BATCH
-        created = int(self._now() * 1000)
-        values = [_reply_row(request, reply, created, long_bytes) for request, reply in answered]
-        fresh = _fresh_parts((request for request, _ in answered), self._seen)
-        with self._database.writing():
-            new_parts = self._add_parts(fresh, long_bytes)
-            last = self._replies.refresh()
-            self._database.add(replies, [(last + i, *row) for i, row in enumerate(values, 1)])
-        self._parts.written(new_parts)
-        self._replies.written([row[0] for row in values])
-        if len(self._seen) > SEEN_AT_MOST:
-            self._seen.clear()
-        self._seen.update(fresh)
-        self._parts.settle()
-        self._replies.settle()
+    def write(self, rows: Sequence[tuple[Request, Reply]], session: int | None = None) -> Writing:
+        """Inserts replies and the parts of their requests, inside a transaction in which `digests` are refreshed."""
+        long_bytes = LONG_BYTES if len(rows) <= FULL_BATCH else LONG_BYTES_IN_FULL_BATCH
+        of_parts = self.write_parts([request for request, _ in rows], long_bytes)
+        writing = self.insert([_asked(request, reply) for request, reply in rows], session, long_bytes)
+        writing.fresh, writing.new_parts = of_parts.fresh, of_parts.new_parts
+        return writing
 
-    def _add_parts(self, fresh: dict[str, Part | Schema], long_bytes: int) -> list[bytes]:
-        """Writes the parts that are not there yet; returns their digests."""
-        if not fresh:
-            return []
-        last = self._parts.refresh()
-        blobs = {bytes.fromhex(d): part for d, part in fresh.items()}
-        there = self._parts.find(list(blobs))
-        new = [(d, kind, pack(body, long_bytes)) for d, part in blobs.items() if d not in there for kind, body in (_body(part),)]
-        self._database.add(parts, [(last + i, *row) for i, row in enumerate(new, 1)])
-        return [row[0] for row in new]
+    def write_parts(self, requests: Sequence[Request], long_bytes: int = LONG_BYTES) -> Writing:
+        """Inserts the parts of requests, inside a transaction."""
+        fresh = self._parts.fresh(requests)
+        return Writing([], {}, fresh, self._parts.add(fresh, long_bytes))
+
+    def insert(self, answers: Sequence[Answer], session: int | None, long_bytes: int = LONG_BYTES) -> Writing:
+        """Inserts replies by digest and envelope of their requests, inside a transaction in which `digests` are refreshed."""
+        last, created = self.digests.last, int(self._now() * 1000)
+        forms = [] if self.texts.many else [split(envelope) if envelope else ("", b"") for _, envelope, _ in answers]
+        number, given = self.texts.number({form for form, _ in forms} | {reply.price for _, _, reply in answers} - {""})
+        rows = []
+        for i, (digest, envelope, reply) in enumerate(answers):
+            kept = short(number[forms[i][0]], forms[i][1]) if forms and envelope else envelope
+            about = (digest, kept, number[reply.price] if reply.price else None, session)
+            rows.append((last + 1 + i, *_reply_row(reply, created, long_bytes, about)))
+        self._database.add(replies, rows)
+        return Writing(rows, given)
+
+    def written(self, writing: Writing) -> None:
+        """What `write` did is committed."""
+        self._parts.written(writing.new_parts, writing.fresh)
+        self.texts.keep(writing.texts)
+        self.digests.written([row[1] for row in writing.rows])
+
+    def settle_digests(self) -> None:
+        """Sees to it that not too many digests lie in memory."""
+        self._parts.digests.settle()
+        self.digests.settle()
 
     def replies(self, digests: Sequence[str]) -> dict[str, Reply]:
         """The stored reply of each digest that has one, marked as known."""
-        with self._database.reading():
-            return {request_digest(row[0]): _reply(row) for row in self._rows(digests, _REPLY)}
+        self.digests.refresh()
+        return self.found([request_blob(d) for d in digests])
+
+    def found(self, blobs: Sequence[bytes]) -> dict[str, Reply]:
+        """The stored replies, as of the last refresh."""
+        places = self.digests.find(blobs)
+        rows = self._database.matching(_REPLY, replies.c.id, list(places.values()))
+        return {request_digest(row[0]): self._reply(row) for row in rows}
 
     def conversation(self, digest: str) -> tuple[dict[str, Any], Reply] | None:
-        """What was asked and what came back; None where the digest is not known."""
-        with self._database.reading():
-            for row in self._rows([digest], [*_REPLY, replies.c.envelope]):
-                return self._rebuilt(orjson.loads(row[-1])), _reply(row[:-1])
+        """What was asked and what came back; None where the digest is not known. Raises StoreError where it was not kept."""
+        blob = request_blob(digest)
+        self.digests.refresh()
+        places = list(self.digests.find([blob]).values())
+        for row in self._database.matching((*_REPLY, replies.c.envelope), replies.c.id, places):
+            return self._parts.rebuilt(orjson.loads(self.texts.whole(row[-1]))), self._reply(row[:-1])
+        erased = self._database.text(
+            "erased", lambda: select(replies.c.id).where(replies.c.digest == bindparam("digest", type_=replies.c.digest.type))
+        )
+        if list(self._database.rows(erased, GONE + blob)):
+            raise self._database.refuse(f"{digest} was answered and paid, and what was said was not kept (store.keep, or forget)")
         return None
 
-    def _rows(self, digests: Sequence[str], columns: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
-        self._replies.refresh()
-        found = self._replies.find([request_blob(d) for d in digests])
-        return self._database.matching(columns, replies.c.id, list(found.values()))
-
-    def _rebuilt(self, envelope: dict[str, Any]) -> dict[str, Any]:
-        """An envelope with its parts in the place of their digests."""
-        wanted = [bytes.fromhex(d) for _, digests in envelope["messages"] for d in digests]
-        wanted += [bytes.fromhex(envelope["schema"])] if envelope["schema"] else []
-        self._parts.refresh()
-        places = self._parts.find(wanted)
-        columns = (parts.c.digest, parts.c.kind, parts.c.body)
-        rows = self._database.matching(columns, parts.c.id, list(places.values()))
-        bodies = {digest.hex(): _shown(kind, unpack(body)) for digest, kind, body in rows}
-        try:
-            messages = [{"role": role, "parts": [bodies[d] for d in digests]} for role, digests in envelope["messages"]]
-            return envelope | {"messages": messages, "schema": bodies[envelope["schema"]] if envelope["schema"] else None}
-        except KeyError as error:
-            raise self._database.refuse(f"part {error.args[0]} of a conversation is missing; see qrelkit doctor") from None
-
-    def spent_usd(self) -> float:
-        """What all stored replies cost; those of unknown price count nothing."""
+    def spent_usd(self, since: float | None) -> float:
+        """What all stored replies cost, or those since a moment; those of unknown price count nothing."""
+        seen, spent = self._spent.get(since, (0, 0.0))
+        newer = select(func.max(replies.c.id), func.sum(replies.c.cost_usd)).where(replies.c.id > seen)
+        if since is not None:
+            newer = newer.where(replies.c.created >= since * 1000)
         with self._database.reading() as connection:
-            newer = select(func.max(replies.c.id), func.sum(replies.c.cost_usd)).where(replies.c.id > self._spent[0])
             last, cost = connection.execute(newer).one()
-            if last is not None:
-                self._spent = (last, self._spent[1] + (cost or 0.0))
-        return self._spent[1]
+        if last is not None:
+            if len(self._spent) >= SUMS_AT_MOST:
+                self._spent.clear()
+            self._spent[since] = (last, spent + (cost or 0.0))
+        return self._spent.get(since, (0, 0.0))[1]
 
-    def verify(self) -> list[str]:
-        """Every part and every request whose content does not give its digest, and every part that is not there."""
-        wrong, there = [], set()
-        for number, digest, kind, body in self._all(parts.c.id, parts.c.digest, parts.c.kind, parts.c.body):
-            there.add(digest.hex())
-            if (found := _digest_of_part(kind, body)) != digest.hex():
-                wrong.append(f"part {digest.hex()} (row {number}): its content has the digest {found}")
-        for number, blob, envelope in self._all(replies.c.id, replies.c.digest, replies.c.envelope):
-            digest, found = request_digest(blob), RECIPE + digest_bytes(_as_bytes(envelope))
-            if found != digest:
-                wrong.append(f"request {digest} (row {number}): its envelope has the digest {found}")
-            else:
-                wrong += [f"request {digest} (row {number}): part {d} is missing" for d in _named(envelope) if d not in there]
-        return wrong
+    def verify(self, there: set[str], last: int) -> Iterator[str]:
+        """Every request up to row `last` whose envelope does not give its digest, and every part that is not `there`."""
+        for number, blob, envelope in self._database.all(replies.c.id, replies.c.digest, replies.c.envelope):
+            if number <= last and not blob.startswith(GONE):
+                yield from verified(f"(row {number})", blob, self._whole(envelope), there)
 
-    def _all(self, *columns: Any) -> Iterator[tuple[Any, ...]]:
-        """All rows in portions, so that nobody waits and nothing large is held; the first column is the row's number."""
-        last = 0
-        while True:
-            with self._database.reading() as connection:
-                some = select(*columns).where(columns[0] > last).order_by(columns[0]).limit(CHUNK)
-                rows = connection.execute(some).all()
-            if not rows:
-                return
-            yield from rows
-            last = rows[-1][0]
+    def _whole(self, envelope: bytes | str) -> bytes:
+        try:
+            return self.texts.whole(envelope)
+        except StoreError:
+            return as_bytes(envelope)  # its digest will not be right either
 
-
-def _fresh_parts(requests: Iterable[Request], seen: set[str]) -> dict[str, Part | Schema]:
-    """The parts and schemas of requests, by digest, less those that were `seen`."""
-    fresh: dict[str, Part | Schema] = {}
-    for request in requests:
-        for message in request.messages:
-            for part in message.parts:
-                if part.digest not in seen:
-                    fresh[part.digest] = part
-        if request.schema and request.schema.digest not in seen:
-            fresh[request.schema.digest] = request.schema
-    return fresh
+    def _reply(self, row: Sequence[Any]) -> Reply:
+        """A reply from the columns _REPLY."""
+        digest, text, outcome, served, finish, tokens_in, tokens_out, tokens_cached, reasoning, image = row[:10]
+        cost_usd, price, batch, latency_s, attempts, tokens = row[10:]
+        return Reply(
+            text=to_text(unpack(text)),
+            outcome=outcome,
+            served=served,
+            finish=finish,
+            tokens_in=tokens_in,
+            tokens_out=tokens_out,
+            tokens_cached=tokens_cached,
+            tokens_reasoning=reasoning,
+            tokens_image=image,
+            cost_usd=cost_usd,
+            price="" if price is None else self.texts.text(price),
+            batch=bool(batch),
+            latency_s=latency_s,
+            attempts=attempts,
+            token_probabilities=None if tokens is None else read_probabilities(unpack(tokens)),
+            request=request_digest(digest),
+            known=True,
+        )
 
 
-def _body(part: Part | Schema) -> tuple[str, bytes]:
-    """The kind and the content of a part: what its digest is over, less the prefix that tells texts from pictures."""
-    if isinstance(part, Text):
-        return "t", to_bytes(part.text)
-    if isinstance(part, Schema):
-        return "s", canonical([part.name, part.schema])
-    return "i", f"{part.image.digest}:{part.shrink.key}".encode()
+def verified(where: str, blob: bytes, envelope: bytes, there: set[str]) -> list[str]:
+    """What is wrong with a request: its envelope has another digest, or parts are not `there`."""
+    digest, found = request_digest(blob), RECIPE + digest_bytes(envelope)
+    if found != digest:
+        return [f"request {digest} {where}: its envelope has the digest {found}"]
+    return [f"request {digest} {where}: part {d} is missing" for d in named(envelope) if d not in there]
 
 
-def _digest_of_part(kind: str, packed: bytes | str) -> str:
-    try:
-        body = unpack(_as_bytes(packed))
-    except zlib.error as error:
-        return f"(unreadable: {error})"
-    return digest_bytes(body if kind == "s" else kind.encode() + b":" + body)
-
-
-def _as_bytes(value: bytes | str) -> bytes:
-    """A column's content also where a hand in an SQLite file has made a text of it."""
-    return to_bytes(value) if isinstance(value, str) else value
-
-
-def _shown(kind: str, body: bytes) -> dict[str, Any]:
-    """A part as people and review pages see it."""
-    if kind == "t":
-        return {"type": "text", "text": to_text(body)}
-    if kind == "s":
-        name, schema = orjson.loads(body)
-        return {"name": name, "schema": schema}
-    image, _, shrink = body.decode().partition(":")
-    return {"type": "image", "digest": image, "shrink": shrink}
-
-
-def _named(envelope: bytes) -> list[str]:
-    """The digests of the parts that an envelope names."""
-    value = orjson.loads(envelope)
-    return [d for _, digests in value["messages"] for d in digests] + ([value["schema"]] if value["schema"] else [])
-
-
-def _reply_row(request: Request, reply: Reply, created: int, long_bytes: int) -> tuple[Any, ...]:
-    """The columns of `replies` after `id`."""
+def _asked(request: Request, reply: Reply) -> Answer:
     envelope = request.envelope()
+    return THIS_RECIPE + hashlib.sha256(envelope).digest()[:16], envelope, reply
+
+
+def _reply_row(
+    reply: Reply, created: int, long_bytes: int, about: tuple[bytes, bytes, int | None, int | None]
+) -> tuple[Any, ...]:
+    """The columns of `replies` after `id`; `about` are digest, envelope, price and session."""
+    digest, envelope, price, session = about
     tokens = reply.token_probabilities
     return (
-        THIS_RECIPE + bytes.fromhex(digest_bytes(envelope)),
+        digest,
         reply.cost_usd,
         created,
         reply.outcome,
@@ -230,24 +224,9 @@ def _reply_row(request: Request, reply: Reply, created: int, long_bytes: int) ->
         pack(to_bytes(reply.text), long_bytes),
         None if tokens is None else pack(probabilities_json(tokens), long_bytes),
         envelope,
-    )
-
-
-def _reply(row: Sequence[Any]) -> Reply:
-    """A reply from the columns _REPLY."""
-    digest, text, outcome, served, finish, tokens_in, tokens_out, tokens_cached, cost_usd, latency_s, attempts, tokens = row
-    return Reply(
-        text=to_text(unpack(text)),
-        outcome=outcome,
-        served=served,
-        finish=finish,
-        tokens_in=tokens_in,
-        tokens_out=tokens_out,
-        tokens_cached=tokens_cached,
-        cost_usd=cost_usd,
-        latency_s=latency_s,
-        attempts=attempts,
-        token_probabilities=None if tokens is None else read_probabilities(unpack(tokens)),
-        request=request_digest(digest),
-        known=True,
+        reply.tokens_reasoning,
+        reply.tokens_image,
+        price,
+        session,
+        1 if reply.batch else 0,
     )

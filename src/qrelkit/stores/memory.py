@@ -8,32 +8,32 @@ from dataclasses import fields, replace
 from types import TracebackType
 from typing import Any, Self
 
-import orjson
 import polars as pl
 
+from qrelkit.core.doors import BatchRow, Keep
 from qrelkit.core.errors import StoreError
 from qrelkit.core.guideline import QueryGuideline
 from qrelkit.core.records import Judgment
-from qrelkit.core.wire import Part, Reply, Request, Schema, Text, canonical, picture, text
+from qrelkit.core.wire import Reply, Request, canonical
 from qrelkit.stores import frames
-from qrelkit.stores.packing import clean
+from qrelkit.stores.memory_ledger import MemoryLedger
+from qrelkit.stores.packing import clean, details_json
 
 
 class MemoryStore:
     """The `Store` door without a database; keeps every promise of it except that anything lasts."""
 
-    def __init__(self, *, now: Callable[[], float] = time.time) -> None:
-        self._now = now
-        self._asked: dict[str, tuple[Request, Reply]] = {}
-        self._costs: list[float] = []
+    def __init__(self, *, keep: Keep = "full", now: Callable[[], float] = time.time) -> None:
+        self.keep, self._now = keep, now
+        self._ledger = MemoryLedger(keep, now)
         self._judges: dict[str, tuple[str, str, int]] = {}
         self._judgments: list[dict[str, Any]] = []
         self._guidelines: list[tuple[str, str, str, str, str, int]] = []
         self._descriptions: dict[str, dict[str, str]] = {}
-        self._spending: list[tuple[str | float, ...]] = []
+        self._spending: list[dict[str, Any]] = []
 
     def __repr__(self) -> str:
-        return f"MemoryStore({len(self._asked)} replies, {len(self._judgments)} judgments)"
+        return f"MemoryStore({len(self._ledger)} replies, {len(self._judgments)} judgments)"
 
     def __enter__(self) -> Self:
         return self
@@ -44,26 +44,84 @@ class MemoryStore:
     def close(self) -> None:
         """Nothing to let go of."""
 
+    # the ledger
+
     def replies(self, digests: Sequence[str]) -> dict[str, Reply]:
-        return {d: self._asked[d][1] for d in digests if d in self._asked}
+        return self._ledger.replies(digests)
 
     def add_replies(self, rows: Sequence[tuple[Request, Reply]]) -> None:
-        for request, reply in rows:
-            if reply.outcome != "failed":
-                digest = request.digest
-                self._asked.setdefault(digest, (request, replace(reply, request=digest, known=True, error="")))
-                self._costs.append(reply.cost_usd or 0.0)
+        self._ledger.add(rows)
 
     def conversation(self, digest: str) -> tuple[dict[str, Any], Reply] | None:
-        if digest not in self._asked:
-            return None
-        request, reply = self._asked[digest]
-        messages = [{"role": m.role, "parts": [_shown(p) for p in m.parts]} for m in request.messages]
-        schema = request.schema and {"name": request.schema.name, "schema": request.schema.schema}
-        return orjson.loads(request.envelope()) | {"messages": messages, "schema": schema}, reply
+        return self._ledger.conversation(digest)
 
-    def spent_usd(self) -> float:
-        return sum(self._costs)
+    def spent_usd(self, since: float | None = None) -> float:
+        return self._ledger.spent_usd(since)
+
+    def verify(self) -> list[str]:
+        return self._ledger.verify()
+
+    def open_session(self, what: str) -> int:
+        return self._ledger.open()
+
+    def exchange(
+        self,
+        session: int,
+        asking: Sequence[str],
+        answered: Sequence[tuple[Request, Reply]] = (),
+        failed: Sequence[tuple[str, float, str]] = (),
+    ) -> dict[str, Reply | float]:
+        return self._ledger.exchange(session, asking, answered, failed)
+
+    def end_session(self, session: int) -> None:
+        self._ledger.end(session)
+
+    def unanswered(self) -> pl.DataFrame:
+        return self._ledger.unanswered()
+
+    def attempts(self) -> pl.DataFrame:
+        return self._ledger.attempts()
+
+    def add_batch(self, tag: str, requests: Sequence[Request]) -> None:
+        self._ledger.add_batch(tag, requests)
+
+    def set_ticket(self, tag: str, ticket: str) -> None:
+        batch = self._ledger.batch(tag)
+        batch.row = replace(batch.row, ticket=ticket)
+
+    def batches(self) -> list[BatchRow]:
+        return self._ledger.batches()
+
+    def batched(self, tag: str) -> list[str]:
+        return sorted(self._ledger.batch(tag).requests)
+
+    def add_batch_replies(self, tag: str, replies: Mapping[str, Reply]) -> None:
+        self._ledger.add_batch_replies(tag, replies)
+
+    def end_batch(self, tag: str) -> None:
+        self._ledger.end_batch(tag)
+
+    def settle(self) -> None:
+        if self.keep == "grades":
+            self._ledger.settle()
+            self._judgments = [row | {"reason": ""} if row["request"] else row for row in self._judgments]
+
+    def forget(self, doc_ids: Sequence[str], image_digests: Sequence[str], texts: Sequence[str]) -> dict[str, int]:
+        """Erases what holds one of these documents; grades and costs stay. See `Store`."""
+        ids, images = set(doc_ids), set(image_digests)
+        own = {row["request"] for row in self._judgments if row["doc_id"] in ids and row["request"]}
+        others = {row["request"] for row in self._judgments if row["doc_id"] not in ids and row["request"]}
+        described = [said for texts in self._descriptions.values() for image, said in texts.items() if image in images]
+        counts = self._ledger.forget(own, others, image_digests, [*texts, *described])
+        told = [row for row in self._judgments if row["doc_id"] in ids and (row["reason"] or row["details"])]
+        for row in told:
+            row |= {"reason": "", "details": ""}
+        for said in self._descriptions.values():
+            for image in images & said.keys():
+                del said[image]
+        return counts | {"judgments": len(told), "descriptions": len(described)}
+
+    # assessors
 
     def add_judge(self, key: str, name: str, settings: Mapping[str, Any]) -> None:
         _, written, created = self._judges.get(key, ("", canonical(dict(settings)).decode(), self._ms()))
@@ -89,6 +147,7 @@ class MemoryStore:
         for number, judgment in enumerate(judgments, len(self._judgments) + 1):
             row = {f.name: getattr(judgment, f.name) for f in fields(judgment)}
             row |= {"id": number, "judge_key": judge_key, "created": created, "reason": clean(judgment.reason)}
+            row["details"] = details_json(judgment.details)
             self._judgments.append(row)
 
     def guidelines(self) -> pl.DataFrame:
@@ -111,34 +170,10 @@ class MemoryStore:
         self._descriptions.setdefault(describer_key, {}).update({image: clean(said) for image, said in texts.items()})
 
     def add_spending(self, stage: str, key: str, numbers: Mapping[str, float]) -> None:
-        self._spending.append((stage, key, *frames.spent(numbers)))
+        self._spending.append({"stage": stage, "key": key, **frames.spent(numbers)})
 
     def spending(self, keys: Sequence[str] | None = None) -> pl.DataFrame:
-        return frames.summed([row for row in self._spending if keys is None or row[1] in keys])
-
-    def verify(self) -> list[str]:
-        wrong = []
-        for digest, (request, _) in self._asked.items():
-            parts: list[Part | Schema] = [p for m in request.messages for p in m.parts]
-            for part in [*parts, request.schema] if request.schema else parts:
-                if (found := _made_again(part).digest) != part.digest:
-                    wrong.append(f"part {part.digest}: its content has the digest {found}")
-            if request.digest != digest:
-                wrong.append(f"request {digest}: its envelope has the digest {request.digest}")
-        return wrong
+        return frames.summed([tuple(row.values()) for row in self._spending if keys is None or row["key"] in keys])
 
     def _ms(self) -> int:
         return int(self._now() * 1000)
-
-
-def _shown(part: Part) -> dict[str, Any]:
-    if isinstance(part, Text):
-        return {"type": "text", "text": part.text}
-    return {"type": "image", "digest": part.image.digest, "shrink": part.shrink.key}
-
-
-def _made_again(part: Part | Schema) -> Part | Schema:
-    """The same part with its digest computed anew."""
-    if isinstance(part, Text):
-        return text(part.text)
-    return Schema.of(part.name, part.schema) if isinstance(part, Schema) else picture(part.image, part.shrink)

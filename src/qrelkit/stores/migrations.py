@@ -27,7 +27,32 @@ def add_spending(connection: Connection) -> None:
     connection.execute(text(f"CREATE TABLE spending ({', '.join(columns)})"))
 
 
-STEPS: tuple[Step, ...] = (add_spending,)
+def add_sessions(connection: Connection) -> None:
+    """2 → 3: who asks what, batches, prices, and more numbers of replies and stages."""
+    number, blob = ("INTEGER", "BLOB") if connection.dialect.name == "sqlite" else ("BIGINT", "BYTEA")
+    for column in (f"tokens_{n} INTEGER" for n in ("reasoning", "image")):
+        connection.execute(text(f"ALTER TABLE replies ADD COLUMN {column}"))
+    for column in (f"price {number}", f"session {number}", "batch INTEGER DEFAULT 0 NOT NULL"):
+        connection.execute(text(f"ALTER TABLE replies ADD COLUMN {column}"))
+    connection.execute(text("ALTER TABLE judgments ADD COLUMN details TEXT"))
+    for name, kind in (("tokens_reasoning", "BIGINT"), ("tokens_image", "BIGINT"), ("saved_usd", "FLOAT"), ("busy_s", "FLOAT")):
+        connection.execute(text(f"ALTER TABLE spending ADD COLUMN {name} {kind} DEFAULT 0 NOT NULL"))
+    names = "tag TEXT NOT NULL, model TEXT NOT NULL, ticket TEXT NOT NULL"
+    counts, moments = "requests INTEGER NOT NULL, answered INTEGER NOT NULL", "started BIGINT NOT NULL, beat BIGINT NOT NULL"
+    tables = {
+        "texts": "text TEXT NOT NULL",
+        "sessions": f"host TEXT NOT NULL, pid {number} NOT NULL, what TEXT NOT NULL, {moments}, ended BIGINT",
+        "attempts": f"session {number} NOT NULL, digest {blob} NOT NULL, sent BIGINT NOT NULL, seconds FLOAT, error TEXT",
+        "batches": f"{names}, {counts}, created BIGINT NOT NULL, ended BIGINT",
+    }
+    for name, columns in tables.items():
+        connection.execute(text(f"CREATE TABLE {name} (id {number} NOT NULL, {columns}, PRIMARY KEY (id))"))
+    columns = f"digest {blob} NOT NULL, batch {number} NOT NULL, envelope {blob} NOT NULL, answered INTEGER NOT NULL"
+    rowid = " WITHOUT ROWID" if number == "INTEGER" else ""
+    connection.execute(text(f"CREATE TABLE batch_requests ({columns}, PRIMARY KEY (digest, batch)){rowid}"))
+
+
+STEPS: tuple[Step, ...] = (add_spending, add_sessions)
 
 
 def prepare(database: Database, steps: Sequence[Step] = STEPS) -> int:

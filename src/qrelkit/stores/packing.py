@@ -6,6 +6,7 @@ import json
 import math
 import re
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -53,6 +54,16 @@ def request_blob(digest: str) -> bytes:
 def request_digest(blob: bytes) -> str:
     """What `request_blob` was given."""
     return f"r{blob[0]}:{blob[1:].hex()}" if len(blob) == 17 and blob[0] < 32 else to_text(blob)
+
+
+def details_json(details: Mapping[str, Any] | None) -> str:
+    """JSON, also for what a model wrote with lone surrogates; "" for nothing."""
+    if not details:
+        return ""
+    try:
+        return orjson.dumps(details, option=orjson.OPT_SORT_KEYS).decode()
+    except TypeError:
+        return clean(json.dumps(details, ensure_ascii=False, sort_keys=True, separators=(",", ":")))
 
 
 def probabilities_json(tokens: TokenProbabilities) -> bytes:

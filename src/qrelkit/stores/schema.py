@@ -3,8 +3,13 @@
     meta                what the file is, its schema version, how far the two digest tables reach
     parts               each text, picture and reply schema that was ever sent, once
     replies             what came back, one row per reply; `envelope` names the parts it was an answer to
+    texts               what recurs in replies: prices, and the forms of envelopes
     part_digests        digest → row, filled in large sorted portions; see `digests.py`
     reply_digests
+    sessions            one row per drive: which process asks, and when it was last heard of
+    attempts            one row per claim and per failed attempt; `error` is NULL while an answer is awaited, "" once given back
+    batches             what was handed to a provider to be answered within a day
+    batch_requests      the requests of each, so that results can be stored whoever collects them
     judges              an assessor's key, name and settings
     queries, documents  (id, key) as small integers, so that the large table below holds numbers only
     judgments           one row per verdict, never changed; a correction names the row it `replaces`
@@ -13,7 +18,8 @@
     spending            what each call of a stage took: requests, tokens, money, time
 
 Times are milliseconds since 1970 (UTC), money is US dollars. A part's `kind` is "t" (text), "i" (picture: digest of the
-original bytes and the shrink key, never the bytes) or "s" (schema). `outcome` of a judgment is its place in OUTCOMES.
+original bytes and the shrink key, never the bytes), "s" (schema) or "x" (not kept). `outcome` of a judgment is its place in
+OUTCOMES. A part or reply whose content was erased, or never kept, has GONE before its digest, so that nobody finds it.
 Texts that a model wrote and that must come back byte for byte are BLOBs, because not every database keeps NUL or a lone
 surrogate in a text column.
 """
@@ -22,6 +28,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
 
+GONE = b"\0"
 metadata = MetaData()
 Number = BigInteger().with_variant(Integer(), "sqlite")  # SQLite numbers its rows by INTEGER only
 
@@ -54,6 +61,18 @@ replies = Table(
     Column("text", LargeBinary, nullable=False),
     Column("token_probabilities", LargeBinary),
     Column("envelope", LargeBinary, nullable=False),
+    Column("tokens_reasoning", Integer),
+    Column("tokens_image", Integer),
+    Column("price", Number),
+    Column("session", Number),
+    Column("batch", Integer, nullable=False, server_default="0"),
+)
+
+texts = Table(
+    "texts",
+    metadata,
+    Column("id", Number, primary_key=True, autoincrement=False),
+    Column("text", Text, nullable=False),
 )
 
 
@@ -69,6 +88,52 @@ def _digests(name: str) -> Table:
 
 part_digests = _digests("part_digests")
 reply_digests = _digests("reply_digests")
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Number, primary_key=True, autoincrement=False),
+    Column("host", Text, nullable=False),
+    Column("pid", Number, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("started", BigInteger, nullable=False),
+    Column("beat", BigInteger, nullable=False),
+    Column("ended", BigInteger),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("id", Number, primary_key=True, autoincrement=False),
+    Column("session", Number, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("sent", BigInteger, nullable=False),
+    Column("seconds", Float),
+    Column("error", Text),
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", Number, primary_key=True, autoincrement=False),
+    Column("tag", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("ticket", Text, nullable=False),
+    Column("requests", Integer, nullable=False),
+    Column("answered", Integer, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("ended", BigInteger),
+)
+
+batch_requests = Table(
+    "batch_requests",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("batch", Number, primary_key=True, autoincrement=False),
+    Column("envelope", LargeBinary, nullable=False),
+    Column("answered", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
 
 judges = Table(
     "judges",
@@ -115,6 +180,7 @@ judgments = Table(
     Column("guideline", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("probabilities", Text),
+    Column("details", Text),
 )
 # Everything `known` reads, in the order of writing: read without touching the table, written at its end only.
 Index(
@@ -168,4 +234,8 @@ spending = Table(  # a row per call, only ever added up: it needs neither number
     Column("unpriced", BigInteger, nullable=False),
     Column("seconds", Float, nullable=False),
     Column("created", BigInteger, nullable=False),
+    Column("tokens_reasoning", BigInteger, nullable=False, server_default="0"),
+    Column("tokens_image", BigInteger, nullable=False, server_default="0"),
+    Column("saved_usd", Float, nullable=False, server_default="0"),
+    Column("busy_s", Float, nullable=False, server_default="0"),
 )

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Table, bindparam, func, literal_column, selec
 from qrelkit.core.records import OUTCOMES, Judgment
 from qrelkit.stores import frames
 from qrelkit.stores.database import Database
-from qrelkit.stores.packing import clean, request_blob, request_digest
+from qrelkit.stores.packing import clean, details_json, request_blob, request_digest
 from qrelkit.stores.schema import documents, judges, judgments, queries
 
 NO_GRADE = -(2**31)
@@ -27,7 +27,7 @@ _KNOWN = (
     judgments.c.sample,
 )
 _ALL = tuple(judgments.columns)
-_NOT_WHOLE = {n: frames.JUDGMENTS[n] for n in ("grade", "cost_usd", "request", "guideline", "reason", "probabilities")}
+_NOT_WHOLE = {n: frames.JUDGMENTS[n] for n in ("grade", "cost_usd", "request", "guideline", "reason", "probabilities", "details")}
 
 
 class Numbers:
@@ -160,6 +160,7 @@ def _row(judgment: Judgment, judge: int, query: int, document: int, created: int
         judgment.guideline,
         clean(judgment.reason),
         None if judgment.probabilities is None else orjson.dumps(judgment.probabilities).decode(),
+        details_json(judgment.details) or None,
     )
 
 
@@ -171,6 +172,7 @@ def _columns(rows: Iterable[tuple[Any, ...]], width: int) -> list[Sequence[Any]]
 def _series(columns: dict[str, Sequence[Any]]) -> list[pl.Series]:
     """The columns _ALL as they go into a frame."""
     columns["request"] = ["" if r is None else request_digest(r) for r in columns["request"]]
+    columns["details"] = [d or "" for d in columns["details"]]
     columns["probabilities"] = orjson.loads("[" + ",".join(p or "null" for p in columns["probabilities"]) + "]")
     return [pl.Series(name, values, dtype=_NOT_WHOLE.get(name, pl.Int64)) for name, values in columns.items()]
 

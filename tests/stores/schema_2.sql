@@ -1,0 +1,24 @@
+-- A store as release 0.1.0 made it: schema 2, with one row of everything that schema 3 changes.
+CREATE TABLE descriptions (id INTEGER NOT NULL, describer_key TEXT NOT NULL, image TEXT NOT NULL, text TEXT NOT NULL, created BIGINT NOT NULL, PRIMARY KEY (id));
+CREATE INDEX descriptions_of ON descriptions (describer_key, id);
+CREATE TABLE documents (id INTEGER NOT NULL, doc_id TEXT NOT NULL, doc_key TEXT NOT NULL, PRIMARY KEY (id), UNIQUE (doc_id, doc_key));
+CREATE TABLE guidelines (id INTEGER NOT NULL, query_id TEXT NOT NULL, version TEXT NOT NULL, content TEXT NOT NULL, approved TEXT NOT NULL, origin TEXT NOT NULL, created BIGINT NOT NULL, PRIMARY KEY (id));
+CREATE INDEX guidelines_of ON guidelines (query_id, id);
+CREATE TABLE judges (id INTEGER NOT NULL, "key" TEXT NOT NULL, name TEXT NOT NULL, settings TEXT NOT NULL, created BIGINT NOT NULL, PRIMARY KEY (id), UNIQUE ("key"));
+CREATE TABLE meta (name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (name));
+CREATE TABLE part_digests (digest BLOB NOT NULL, id INTEGER NOT NULL, PRIMARY KEY (digest)) WITHOUT ROWID;
+CREATE TABLE parts (id INTEGER NOT NULL, digest BLOB NOT NULL, kind TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (id));
+CREATE TABLE queries (id INTEGER NOT NULL, query_id TEXT NOT NULL, query_key TEXT NOT NULL, PRIMARY KEY (id), UNIQUE (query_id, query_key));
+CREATE TABLE replies (id INTEGER NOT NULL, digest BLOB NOT NULL, cost_usd FLOAT, created BIGINT NOT NULL, outcome TEXT NOT NULL, finish TEXT NOT NULL, served TEXT NOT NULL, tokens_in INTEGER, tokens_out INTEGER, tokens_cached INTEGER, latency_s FLOAT, attempts INTEGER NOT NULL, text BLOB NOT NULL, token_probabilities BLOB, envelope BLOB NOT NULL, PRIMARY KEY (id));
+CREATE TABLE reply_digests (digest BLOB NOT NULL, id INTEGER NOT NULL, PRIMARY KEY (digest)) WITHOUT ROWID;
+CREATE TABLE spending (stage TEXT NOT NULL, "key" TEXT NOT NULL, asked BIGINT NOT NULL, known BIGINT NOT NULL, joined BIGINT NOT NULL, failed BIGINT NOT NULL, tokens_in BIGINT NOT NULL, tokens_out BIGINT NOT NULL, tokens_cached BIGINT NOT NULL, cost_usd FLOAT NOT NULL, unpriced BIGINT NOT NULL, seconds FLOAT NOT NULL, created BIGINT NOT NULL);
+CREATE TABLE judgments (id INTEGER NOT NULL, judge INTEGER NOT NULL, "query" INTEGER NOT NULL, document INTEGER NOT NULL, grade INTEGER, outcome INTEGER NOT NULL, sample INTEGER NOT NULL, replaces INTEGER, cost_usd FLOAT, created BIGINT NOT NULL, request BLOB, guideline TEXT NOT NULL, reason TEXT NOT NULL, probabilities TEXT, PRIMARY KEY (id), FOREIGN KEY(judge) REFERENCES judges (id), FOREIGN KEY("query") REFERENCES queries (id), FOREIGN KEY(document) REFERENCES documents (id), FOREIGN KEY(replaces) REFERENCES judgments (id));
+CREATE INDEX judgments_known ON judgments (judge, id, "query", document, grade, outcome, sample);
+INSERT INTO meta VALUES ('format', 'qrelkit store'), ('schema', '2');
+INSERT INTO judges VALUES (1, 'k', 'gpt', '{}', 1767225600000);
+INSERT INTO queries VALUES (1, 'q', 'qk');
+INSERT INTO documents VALUES (1, 'd', 'dk');
+INSERT INTO judgments VALUES (1, 1, 1, 1, 2, 0, 0, NULL, 0.5, 1767225600000, NULL, '', 'fits', NULL);
+INSERT INTO spending VALUES ('judge', 'k', 3, 0, 0, 0, 100, 10, 0, 0.5, 0, 1.5, 1767225600000);
+INSERT INTO parts VALUES (1, x'ef27ce1560746511ba58d5c350f35313', 't', CAST('how relevant?' AS BLOB));
+INSERT INTO replies VALUES (1, x'01c4130e676b907ce52a6ffe144f79e130', 0.5, 1767225600000, 'answered', 'stop', 'm-1-2026', 100, 10, NULL, 1.5, 1, CAST('2' AS BLOB), NULL, CAST('{"messages":[["user",["ef27ce1560746511ba58d5c350f35313"]]],"model":"openai:m-1","sample":0,"schema":null,"settings":{"max_tokens":1024,"temperature":0.0}}' AS BLOB));
