@@ -1,11 +1,13 @@
-"""Judging throughput: the real pointwise judge, every reply stored, beside a bare aiohttp loop and the official OpenAI SDK.
+"""Judging throughput: the real pointwise judge, every reply stored, beside a bare aiohttp loop and what others use.
 
-    python benchmarks/driver.py [--pairs 6000] [--rounds 5]
+    python benchmarks/driver.py [--pairs 6000] [--rounds 5] [--peers PYTHON]
 
-All three talk to one zero-latency endpoint in a process of its own (benchmarks/chat_server.py), 64 at once, the same request
-bodies of about 4 kB. The bare loop encodes and decodes JSON and stores nothing; the SDK does what its users do. The judge
-renders prompt, guideline and document, hashes, joins, commits every reply (SQLite, synchronous full) before it counts, and
-reads the verdict. One round runs all of them; the table shows medians and the ratios of the same round.
+All talk to one zero-latency endpoint in a process of its own (benchmarks/chat_server.py), 64 at once, the same request bodies
+of about 4 kB. The bare loop encodes and decodes JSON and stores nothing; the peers (benchmarks/clients.py: the OpenAI SDK,
+umbrela's way of using it, litellm) do what their users do. The judge renders prompt, guideline and document, hashes, claims,
+commits every reply before it counts, and reads the verdict; once with SQLite's synchronous full (safe against a power cut)
+and once with normal (safe against everything but that). One round runs all of them; the table shows medians and the ratios
+of the same round. `--peers` is a Python that has openai and litellm.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
 import orjson
@@ -46,17 +48,23 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--pairs", type=int, default=6000)
     options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--peers", default=sys.executable)
     chosen = options.parse_args()
     with endpoint() as url:
         judge, pairs = the_judge(), list(the_pairs(chosen.pairs))
-        bodies = [next(judge.flow([pair]))[0] for pair in pairs]
-        raw = [body_bytes(request) for request in bodies]
+        raw = [body_bytes(next(judge.flow([pair]))[0]) for pair in pairs]
         print(f"{len(pairs):,} pairs, {statistics.mean(map(len, raw)):,.0f} bytes a request, {AT_ONCE} at once")
+        few = raw[: max(500, len(raw) // 6)]
         runs: dict[str, Callable[[], float]] = {
-            "bare aiohttp": lambda: uvloop.run(bare(url, raw)),
-            "qrelkit, judged and stored": lambda: judged(url, pairs),
-            "openai SDK": lambda: uvloop.run(sdk(url, raw[: max(500, len(raw) // 6)])),
+            f"bare aiohttp {aiohttp.__version__}": lambda: uvloop.run(bare(url, raw)),
+            "qrelkit, sync full": lambda: judged(url, pairs, "full"),
+            "qrelkit, sync normal": lambda: judged(url, pairs, "normal"),
         }
+        for kind, at_once in (("sdk", AT_ONCE), ("umbrela", AT_ONCE), ("umbrela", 16), ("litellm", AT_ONCE)):
+            if found := peer(chosen.peers, kind, url, few[:100], at_once):
+                name = {"sdk": "OpenAI SDK", "umbrela": "umbrela's loop, OpenAI SDK"}.get(kind, kind)
+                run = lambda kind=kind, at_once=at_once: peer(chosen.peers, kind, url, few, at_once)["rate"]  # noqa: E731
+                runs[f"{name} {found['version']}, {at_once} at once"] = run
         rates: dict[str, list[float]] = {name: [] for name in runs}
         for _ in range(chosen.rounds):
             for name, run in runs.items():
@@ -65,11 +73,23 @@ def main() -> None:
 
 
 def report(rates: dict[str, list[float]]) -> None:
-    bare_rates, sdk_rates = rates["bare aiohttp"], rates["openai SDK"]
+    """Medians, and the medians of the ratios within each round: to the bare loop, and of ours (full) to each."""
+    bare_rates, ours = list(rates.values())[:2]
     for name, found in rates.items():
         of_bare = statistics.median(a / b for a, b in zip(found, bare_rates, strict=True))
-        of_sdk = statistics.median(a / b for a, b in zip(found, sdk_rates, strict=True))
-        print(f"{name:28} {statistics.median(found):9,.0f}/s   {of_bare:6.1%} of bare   {of_sdk:5.1f} × SDK")
+        times = statistics.median(a / b for a, b in zip(ours, found, strict=True))
+        print(f"{name:48} {statistics.median(found):9,.0f}/s   {of_bare:6.1%} of bare   qrelkit is {times:5.1f} ×")
+
+
+def peer(python: str, kind: str, url: str, raw: list[bytes], at_once: int) -> dict[str, Any]:
+    """What a peer achieves in a process of its own; empty where that Python does not have it."""
+    command = [python, str(Path(__file__).with_name("clients.py")), kind, url, str(len(raw)), str(at_once)]
+    done = subprocess.run(command, input=b"\n".join(raw), capture_output=True)
+    if done.returncode:
+        print(f"{kind}: left out ({done.stderr.decode().strip().splitlines()[-1]})")
+        return {}
+    found: dict[str, Any] = orjson.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 @contextmanager
@@ -126,27 +146,10 @@ async def bare(url: str, raw: list[bytes]) -> float:
         return len(raw) / (time.perf_counter() - started)
 
 
-async def sdk(url: str, raw: list[bytes]) -> float:
-    """Requests a second of the official SDK with the same bodies."""
-    from openai import AsyncOpenAI
-
-    values = [orjson.loads(body) for body in raw]
-    todo = iter(values)
-    async with AsyncOpenAI(base_url=url, api_key="none", max_retries=0) as client:
-
-        async def work() -> None:
-            for value in todo:
-                await client.chat.completions.create(**value)
-
-        started = time.perf_counter()
-        await asyncio.gather(*(work() for _ in range(AT_ONCE)))
-        return len(raw) / (time.perf_counter() - started)
-
-
-def judged(url: str, pairs: list[Pair]) -> float:
+def judged(url: str, pairs: list[Pair], sync: Literal["full", "normal"] = "full") -> float:
     """Judgments a second, every reply on disk before it counts."""
     fresh = the_judge()
-    with tempfile.TemporaryDirectory() as folder, SqlStore(os.path.join(folder, "store.db")) as store:
+    with tempfile.TemporaryDirectory() as folder, SqlStore(os.path.join(folder, "store.db"), sync=sync) as store:
         model = OpenAICompatible("openai:bench", base_url=url, api_key="none", at_once=AT_ONCE)
         store.add_judge(fresh.key, fresh.name, fresh.settings)
         kept: list[Any] = []

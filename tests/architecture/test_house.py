@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src" / "qrelkit"
 MODULES = sorted(SOURCE.rglob("*.py"))
 DATA_VERBS = ("load", "retrieve", "pool", "guide", "describe", "judge", "agree", "expand", "evaluate", "compare", "report", "run")
-FACE_VERBS = ("init", "show", "doctor", "demo", "review")
+FACE_VERBS = ("init", "show", "doctor", "demo", "review", "forget")
 
 
 @pytest.mark.parametrize("verb", DATA_VERBS)
@@ -66,7 +66,19 @@ def test_the_tree_in_the_readme_is_true() -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     code = "import sys; from qrelkit.cli.main import build; build(); print([m for m in sys.modules if m in HEAVY])"
-    heavy = ("polars", "numpy", "scipy", "aiohttp", "sqlalchemy", "PIL", "jinja2", "pydantic", "yaml")
+    slow = ("polars", "numpy", "scipy", "aiohttp", "sqlalchemy", "PIL", "jinja2", "pydantic", "yaml")
+    heavy = (*slow, "torch", "transformers", "ray")
+    out = subprocess.run(
+        [sys.executable, "-c", code.replace("HEAVY", repr(heavy))], capture_output=True, text=True, check=True, encoding="utf-8"
+    )
+    assert out.stdout.strip() == "[]"
+
+
+def test_no_module_needs_what_is_optional_to_be_imported() -> None:
+    """Torch, transformers and Ray are imported by the functions that use them, whatever else is imported before."""
+    names = sorted(".".join(m.relative_to(SOURCE.parent).with_suffix("").parts) for m in MODULES if m.stem != "__main__")
+    code = f"import importlib, sys; [importlib.import_module(n) for n in {names}]; print([m for m in HEAVY if m in sys.modules])"
+    heavy = ("torch", "transformers", "ray", "ir_datasets", "psycopg", "uvloop")
     out = subprocess.run(
         [sys.executable, "-c", code.replace("HEAVY", repr(heavy))], capture_output=True, text=True, check=True, encoding="utf-8"
     )

@@ -13,7 +13,10 @@ from qrelkit.cli.main import MANY, VERBS, spread
 from verbs.tiny import write_tiny
 
 Capture = pytest.CaptureFixture[str]
-HEAVY = ("polars", "numpy", "scipy", "aiohttp", "PIL", "bm25s", "jinja2", "sqlalchemy", "rich", "pydantic", "yaml", "orjson")
+HEAVY = (
+    *("polars", "numpy", "scipy", "aiohttp", "PIL", "bm25s", "jinja2", "sqlalchemy", "rich", "pydantic", "yaml", "orjson"),
+    *("torch", "transformers", "ray"),
+)
 
 
 @pytest.mark.parametrize("verb", VERBS)

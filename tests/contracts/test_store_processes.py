@@ -130,6 +130,17 @@ def test_what_another_process_asks_is_held_only_while_it_is_heard_of(where):
         assert store.exchange(store.open_session("judge"), [digest]) == {}
 
 
+def test_two_stores_of_one_process_hold_against_each_other(where):
+    digest = asked("0").digest
+    with SqlStore(where) as one, SqlStore(where) as two:
+        first, second = one.open_session("judge"), two.open_session("judge")
+        assert one.exchange(first, [digest]) == {}
+        assert isinstance(two.exchange(second, [digest])[digest], float)
+        one.end_session(first)
+        assert two.exchange(second, [digest]) == {}
+        assert isinstance(one.exchange(one.open_session("judge"), [digest])[digest], float)
+
+
 def test_the_host_is_named_without_its_boot(where):
     with SqlStore(where, now=lambda: 1e9) as store:
         store.exchange(store.open_session("judge"), [asked("0").digest])

@@ -13,6 +13,7 @@ from typing import Any
 
 from docs.blocks import Block, commands, fits
 from servers.chat import ChatServer
+from servers.examined import Examined
 
 
 def typed(words: list[str], folder: Path) -> str:
@@ -110,7 +111,8 @@ class Session:
     def _export(self, name: str, value: str) -> None:
         """An environment variable; where it is the address of a server, one is started and its address taken."""
         if name == "OPENAI_BASE_URL":
-            value = self.closing.enter_context(ChatServer()).url
+            server = Examined(images=1) if ":11434" in value else ChatServer()  # the first can be examined
+            value = self.closing.enter_context(server).url
         os.environ[name] = value
 
     def _python(self, block: Block) -> None:

@@ -16,7 +16,8 @@ from aiohttp import web
 
 from cli.calling import call
 from faults.many import expected, fine, judged, judging, pair_of, point, sometimes, verdict, write_many
-from servers.chat import ChatServer, Fault, answering, cut_off, dropped, failing, failure, quota_spent, rate_limited
+from servers.chat import ChatServer, Fault, answering, cut_off, dripping, dropped, failing, failure, quota_spent, rate_limited
+from verbs.tiny import write_config
 
 Capture = pytest.CaptureFixture[str]
 QUERIES, DOCUMENTS = 2, 30
@@ -70,6 +71,7 @@ TROUBLE: list[Fault] = [
     answering(WHOLE[:40]),  # truncated JSON
     answering(b""),
     answering(b"<html>Bad gateway</html>", content_type="text/html"),
+    answering(WHOLE, content_type="text/html"),
     answering(b'"a string"'),
     answering(b'{"hello": "world"}'),
     answering(b'{"choices": []}'),
@@ -89,6 +91,19 @@ def test_all_kinds_of_trouble_cost_nothing(shop: Path, capsys: Capture) -> None:
         found = call(capsys, "judge", "--json")
         assert (found.code, found.json["outcomes"]) == (0, {"graded": PAIRS}), found.err
         assert len(server.bodies) == PAIRS + len(TROUBLE)
+    assert table(shop)
+
+
+def test_an_endpoint_that_drips_its_answers_is_left_and_asked_again(shop: Path, capsys: Capture) -> None:
+    with ChatServer(answer=verdict) as server:
+        sometimes(server, [dripping(0.1)], 20, PAIRS)
+        models = {"openai:tiny": {"base_url": server.url, "timeout_s": 1}}
+        write_config(shop, runs=["all.trec"], depth=500, at_once=30, judge={"model": "openai:tiny"}, models=models)
+        started = time.monotonic()
+        found = call(capsys, "judge", "--json")
+        assert (found.code, found.json["outcomes"]) == (0, {"graded": PAIRS}), found.err
+        assert len(server.bodies) == PAIRS + 3
+        assert 1.0 <= time.monotonic() - started < 20
     assert table(shop)
 
 

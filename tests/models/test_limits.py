@@ -1,10 +1,11 @@
-"""How long to wait: headers of several providers, and our own back-off."""
+"""How long to wait and what is left of the limits: headers of several providers."""
 
 from __future__ import annotations
 
 import pytest
 
-from qrelkit.models.limits import retry_after
+from qrelkit.core.wire import Room
+from qrelkit.models.limits import retry_after, room_of
 
 NOW = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
 
@@ -34,3 +35,51 @@ NOW = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
 )
 def test_what_a_server_says_about_waiting(headers: dict[str, str], seconds: float | None) -> None:
     assert retry_after(headers, NOW) == (seconds if seconds is None else pytest.approx(seconds))
+
+
+# published examples: https://platform.openai.com/docs/guides/rate-limits, https://docs.anthropic.com/en/api/rate-limits
+
+
+@pytest.mark.parametrize(
+    ("headers", "room"),
+    [
+        ({}, None),
+        ({"Content-Type": "application/json", "Retry-After": "7"}, None),
+        ({"x-ratelimit-limit-requests": "60"}, None),  # a limit, and not what is left of it
+        ({"x-ratelimit-remaining-requests": "soon"}, None),
+        (
+            {
+                "x-ratelimit-limit-requests": "60",
+                "x-ratelimit-limit-tokens": "150000",
+                "x-ratelimit-remaining-requests": "59",
+                "x-ratelimit-remaining-tokens": "149984",
+                "x-ratelimit-reset-requests": "1s",
+                "x-ratelimit-reset-tokens": "6m0s",
+            },
+            Room(requests=59, tokens=149_984, requests_reset_s=1.0, tokens_reset_s=360.0),
+        ),
+        ({"X-RateLimit-Remaining-Tokens": "0"}, Room(tokens=0)),
+        ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "120ms"}, Room(requests=0, requests_reset_s=0.12)),
+        (
+            {
+                "anthropic-ratelimit-requests-remaining": "49",
+                "anthropic-ratelimit-requests-reset": "2023-11-14T22:13:50Z",
+                "anthropic-ratelimit-tokens-remaining": "48000",
+                "anthropic-ratelimit-tokens-reset": "2023-11-14T22:14:20Z",
+                "anthropic-ratelimit-input-tokens-remaining": "40000",
+                "anthropic-ratelimit-input-tokens-reset": "2023-11-14T22:13:30Z",
+            },
+            Room(requests=49, tokens=40_000, requests_reset_s=30.0, tokens_reset_s=10.0),  # of the input comes first
+        ),
+        (
+            {"anthropic-ratelimit-requests-remaining": "0", "anthropic-ratelimit-requests-reset": "2023-11-14T22:00:00Z"},
+            Room(requests=0, requests_reset_s=0.0),  # past: now
+        ),
+        (
+            {"anthropic-ratelimit-tokens-remaining": "1000", "anthropic-ratelimit-tokens-reset": "soon"},
+            Room(tokens=1000),
+        ),
+    ],
+)
+def test_what_a_server_says_is_left(headers: dict[str, str], room: Room | None) -> None:
+    assert room_of(headers, NOW) == room

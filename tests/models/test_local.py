@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import math
 from collections import Counter
 from dataclasses import replace
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image as Pillow
 
 from models.tiny_models import NO_SYSTEM, TEMPLATE, tiny_text
 from qrelkit.core.doors import Model
@@ -86,10 +88,7 @@ def test_a_text_model_says_what_transformers_make_it_say(reader: Local, text_mod
 
 def test_a_vision_language_model_says_what_transformers_make_it_say(seer: Local, vision_model: Path) -> None:
     """The inputs are made by hand: the image's placeholder is repeated once for every 2 × 2 patches."""
-    import io
-
     import torch
-    from PIL import Image as Pillow
     from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
 
     from qrelkit.images.shrink import shrink
@@ -228,6 +227,18 @@ def test_a_picture_that_cannot_be_read_fails_its_own_pair(seer: Local) -> None:
     first, bad, last = answers(seer, asking(seer, "one"), asking(seer, broken), asking(seer, shown("red")))
     assert (first.outcome, bad.outcome, last.outcome) == ("truncated", "failed", "truncated")
     assert "p07.png" in bad.error
+
+
+def test_an_image_that_the_processor_will_not_have_fails_its_own_pair(seer: Local) -> None:
+    """Qwen's wants an aspect ratio below 200."""
+    out = io.BytesIO()
+    Pillow.new("RGB", (700, 2)).save(out, "PNG")
+    line = picture(Image(digest="1" * 32, read=out.getvalue), Shrink())
+    first, bad, last = answers(seer, *(asking(seer, one) for one in (shown("red"), line, shown("blue"))))
+    assert (first.outcome, bad.outcome, last.outcome) == ("truncated", "failed", "truncated")
+    assert "aspect ratio" in bad.error
+    with pytest.raises(Rejected, match="aspect ratio"):
+        answers(seer, asking(seer, line))
 
 
 def test_a_model_that_reads_text_only_refuses_images_at_once(reader: Local) -> None:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import io
 import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from models.judged_shop import grades, judged, write_shop
 from models.tiny_models import tiny_text, tiny_vision
 from qrelkit.core.doors import Model
-from qrelkit.core.errors import InputError, Rejected
+from qrelkit.core.errors import InputError
 from qrelkit.core.wire import Message, Reply, Request, Settings, text
 from qrelkit.models.local import Local
-from qrelkit.models.ray import Ray, refuse_hosts
+from qrelkit.models.local_requests import PlainRequest
+from qrelkit.models.local_weights import find_weights
+from qrelkit.models.ray import Keeper, Ray, refuse_hosts
 from verbs.tiny import LABELS, PAIRS
 
 Capture = pytest.CaptureFixture[str]
@@ -46,8 +51,9 @@ def test_judgments_are_the_same_with_and_without_a_cluster(
     cluster: None, tmp_path: Path, assessor: Path, capsys: Capture
 ) -> None:
     sampling = {"token_probabilities": True}
-    here = write_shop(tmp_path / "here", assessor, "local:tiny", own={"device": "cpu", "batch_size": 4}, sampling=sampling)
-    there = write_shop(tmp_path / "there", assessor, "ray:tiny", own={"device": "cpu", "batch_size": 4}, sampling=sampling)
+    own = {"device": "cpu", "batch_size": 4}
+    here = write_shop(tmp_path / "here", assessor, "local:tiny", own=own, sampling=sampling)
+    there = write_shop(tmp_path / "there", assessor, "ray:tiny", own=own, sampling=sampling)
     for shop in (here, there):
         said = judged(shop, capsys)
         assert (said.code, said.json["outcomes"]) == (0, {"graded": PAIRS})
@@ -71,6 +77,7 @@ def answers(model: Model, *requests: Request) -> list[Reply]:
 
 
 def test_two_engines_reply_as_one_does_here(cluster: None, text_model: Path) -> None:
+    gc.collect()  # the engines of another test's project go, and leave their CPUs
     here = Local(f"local:{text_model}", device="cpu", batch_size=4)
     there = Ray(f"ray:{text_model}", device="cpu", batch_size=4, actors=2)
     assert isinstance(there, Model)
@@ -83,13 +90,23 @@ def test_two_engines_reply_as_one_does_here(cluster: None, text_model: Path) -> 
     asyncio.run(there.close())
 
 
-def test_what_cannot_be_loaded_there_is_a_rejection_in_words(cluster: None, built: Path) -> None:
+def test_an_engine_that_cannot_be_loaded_says_why(built: Path) -> None:
+    """It says so in its reply: an error raised there would come back as one of Ray's."""
     folder = tiny_text(built / "broken-on-cluster")
     (folder / "model.safetensors").write_bytes(b"\xff" * 100)
-    model = Ray(f"ray:{folder}", device="cpu")
-    with pytest.raises(Rejected, match="cannot be loaded") as error:
-        answers(model, asking(model, 1))
-    assert error.value.fatal
+    said, sees = Keeper(find_weights(str(folder)), {"device": "cpu"}).load()
+    assert "cannot be loaded" in said
+    assert not sees
+
+
+def test_a_rejected_batch_has_failed_and_takes_no_other_with_it(vision_model: Path) -> None:
+    """Qwen's processor wants an aspect ratio below 200."""
+    out = io.BytesIO()
+    Image.new("RGB", (700, 2)).save(out, "PNG")
+    row = PlainRequest(messages=(("user", (out.getvalue(),)),), settings=Settings(max_tokens=2), seed=0, weight=1)
+    (reply,) = Keeper(find_weights(str(vision_model)), {"device": "cpu"}).replies([row])
+    assert reply.outcome == "failed"
+    assert "aspect ratio" in reply.error
 
 
 def test_every_machine_of_the_cluster_must_be_allowed() -> None:

@@ -300,3 +300,18 @@ def slow(seconds: float) -> Fault:
         return web.Response(body=b"{}", content_type="application/json")
 
     return fault
+
+
+def dripping(every_s: float, *, headers: bool = False) -> Fault:
+    """A slow loris: one byte at a time, of the body or even of the head."""
+
+    async def fault(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n"
+        request.transport.write(head + (b"X-Slow: " if headers else b"\r\n"))
+        while not request.transport.is_closing():
+            request.transport.write(b"a" if headers else b" ")
+            await asyncio.sleep(every_s)
+        return web.Response()
+
+    return fault

@@ -109,6 +109,17 @@ def test_requests_of_very_many_forms_are_kept_whole(tmp_path):
     assert rows_of(path, "SELECT count(*) FROM texts") == [(5_200,)]  # the step past 5,000 was the last
 
 
+def test_a_store_that_keeps_grades_is_small_once_they_are_settled(tmp_path):
+    path = tmp_path / "store.db"
+    with SqlStore(path, keep="grades") as store:
+        store.add_replies([(asked(f"{n} {os.urandom(900).hex()}"), Reply(text="because " * 50)) for n in range(500)])
+    full = path.stat().st_size
+    with SqlStore(path, keep="grades") as store:
+        store.settle()
+    assert path.stat().st_size < full / 4
+    assert full > 900_000
+
+
 def test_rows_are_found_before_and_after_they_settle_into_the_index(tmp_path):
     path, where = tmp_path / "store.db", []
     database, other = Database(path), Database(path)

@@ -245,7 +245,7 @@ def test_the_exact_conversation_can_be_read_again(shop: Path, server: ChatServer
     write_config(shop, **served(server.url, route="shown"))
     call(capsys, "judge")
     (row,) = call(capsys, "show", "judgment", "q1", "p01", "--json").json
-    found = call(capsys, "show", "reply", row["request"]).json
+    found = call(capsys, "show", "reply", row["request"], "--json").json
     assert "Red summer dress" in json.dumps(found["asked"])
     assert json.loads(found["answered"]["text"])["verdict"] == "highly_relevant"
 

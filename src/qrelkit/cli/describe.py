@@ -20,13 +20,14 @@ def describe(
     from qrelkit.cli.output import money, progress, put_json, say
     from qrelkit.steps.describe import describe as write
     from qrelkit.steps.describe import images_to_describe
+    from qrelkit.steps.forgotten import forgotten
     from qrelkit.steps.pool import pool
 
     with open_project(project, change, describe__model=model, budget_usd=budget_usd) as opened:
         describer, config = opened.describer(), opened.config
         pairs = pool(opened.runs(), config.depth).frame if pooled else None
         only = {"doc_ids": pairs["doc_id"], "query_ids": pairs["query_id"]} if pairs is not None else {}
-        wanted = images_to_describe(opened.collection, **only)["digest"]
+        wanted = images_to_describe(opened.collection, **only, gone=forgotten(opened.store))["digest"]
         todo = len(set(wanted) - set(opened.store.descriptions(describer.key)))
         say(f"{len(wanted):,} images, {len(wanted) - todo:,} known, {todo:,} to describe by {describer.name}")
         warn_of_images(opened)

@@ -18,7 +18,7 @@ from qrelkit.core.errors import OutOfBudget, QrelkitError
 
 VERBS = (
     "init", "load", "retrieve", "pool", "guide", "describe", "judge", "review", "agree", "expand", "evaluate", "compare",
-    "report", "run", "show", "doctor", "demo",
+    "report", "run", "show", "doctor", "forget", "demo",
 )  # fmt: skip
 MANY = {  # options that take several values at once: --runs a b c
     "evaluate": ("--runs", "--qrels"),

@@ -24,13 +24,14 @@ def review(
     from qrelkit.core.errors import InputError
     from qrelkit.core.records import counted
     from qrelkit.project.review import read_sheet, write_sheet
+    from qrelkit.steps.forgotten import without_forgotten
     from qrelkit.steps.pool import pool
 
     if bool(to) == bool(source) or (source and not assessor):
         raise InputError("give either --to SHEET.csv, or --from SHEET.csv --assessor NAME")
     with open_project(project, change) as opened:
         if to:
-            pairs = pool(opened.runs(), opened.config.depth).frame
+            pairs = without_forgotten(pool(opened.runs(), opened.config.depth).frame, opened.store)
             rows = write_sheet(Path(to), pairs, opened.collection, opened.scale, seed=seed, n=n or None)
             say(f"{counted(rows, 'pair')} in {to}; type the grades, then: qrelkit review --from {to} --assessor NAME")
             return

@@ -1,12 +1,14 @@
-"""show: prompts, scales, conversations, guidelines, and how the project stands."""
+"""show: prompts, scales, conversations, guidelines, what leaves this machine, and how the project stands."""
 
 from __future__ import annotations
 
 import typer
 
 from qrelkit.cli.context import JSON, PROJECT, SET, open_project
+from qrelkit.cli.outbound import outbound
 
-app = typer.Typer(help="Show a prompt, a scale, a stored conversation, a query's guideline, or how the project stands.")
+app = typer.Typer(help="Show a prompt, a scale, a stored conversation, a query's guideline, what leaves, or how things stand.")
+app.command("outbound")(outbound)
 
 
 @app.command("prompt")
@@ -55,32 +57,44 @@ def measures(as_json: bool = JSON) -> None:
 
 
 @app.command("reply")
-def reply(digest: str, project: str = PROJECT, change: list[str] = SET) -> None:
+def reply(digest: str, project: str = PROJECT, change: list[str] = SET, as_json: bool = JSON) -> None:
     """Print the exact conversation behind a request's digest (r1:…)."""
-    from qrelkit.cli.output import put_json
+    import polars as pl
+
+    from qrelkit.cli.conversation import answer_json, answer_lines, conversation_lines
+    from qrelkit.cli.output import put, put_json
     from qrelkit.core.errors import InputError
 
     with open_project(project, change) as opened:
         found = opened.store.conversation(digest)
+        failed = opened.store.attempts().filter(pl.col("digest") == digest).drop("digest").to_dicts()
     if found is None:
         raise InputError(f"the store has no reply to {digest!r}; `qrelkit show judgment QUERY DOCUMENT --json` says the digests")
-    asked, answered = found
-    put_json({"asked": asked, "answered": {"text": answered.text, "outcome": answered.outcome, "served": answered.served}})
+    asked, answered = found[0], answer_json(found[1])
+    if as_json:
+        put_json({"asked": asked, "answered": answered, "failed_attempts": failed})
+    else:
+        put("\n".join([*conversation_lines(asked), *answer_lines(answered, failed)]))
 
 
 @app.command("judgment")
 def judgment(query_id: str, doc_id: str, project: str = PROJECT, change: list[str] = SET, as_json: bool = JSON) -> None:
     """Every judgment of a pair, by every assessor, with its reason."""
+    import json
+
     import polars as pl
 
     from qrelkit.cli.output import put_json, put_table
+    from qrelkit.steps.forgotten import forgotten
 
     with open_project(project, change) as opened:
-        opened.collection.query(query_id), opened.collection.document(doc_id)  # an id that nobody knows has no judgments
+        opened.collection.query(query_id)  # an id that nobody knows has no judgments
+        if doc_id not in forgotten(opened.store):
+            opened.collection.document(doc_id)
         rows = opened.store.judgments().filter((pl.col("query_id") == query_id) & (pl.col("doc_id") == doc_id))
-    rows = rows.select("assessor", "grade", "outcome", "reason", "guideline", "request", "sample")
+    rows = rows.select("assessor", "grade", "outcome", "reason", "guideline", "request", "sample", "details")
     if as_json:
-        put_json(rows.to_dicts())
+        put_json([row | {"details": json.loads(row["details"] or "null")} for row in rows.to_dicts()])
     else:
         put_table(rows.columns, rows.rows())
 

@@ -64,6 +64,11 @@ class Collection:
         self.queries = index.queries
         self.qrels: Mapping[str, Qrels] = {} if qrels is None else qrels
 
+    @property
+    def folder(self) -> Path:
+        """The folder of its index; older ones of the same source lie beside it."""
+        return self._index.folder
+
     @cached_property
     def doc_ids(self) -> pl.Series:
         """All document ids, in the order of the collection."""

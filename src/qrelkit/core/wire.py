@@ -14,7 +14,7 @@ OPT_SORT_KEYS writes. `tests/golden/digests.json` holds digests that no release 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -41,12 +41,41 @@ def digest_of(value: Any) -> str:
     return digest_bytes(canonical(value))
 
 
-@dataclass(frozen=True, slots=True)
 class Text:
-    """A piece of text inside a message; made by `text()`, which hashes it."""
+    """A piece of text inside a message; made by `text()`, which hashes it. Two with one digest are equal.
 
-    text: str
-    digest: str = field(compare=False)
+    A long text that many requests share need not be kept: `again(make)` is the same part, which makes its text anew when
+    somebody looks at it. `chars` is its length, and `ascii` whether it has no other characters.
+    """
+
+    __slots__ = ("_make", "_text", "ascii", "chars", "digest")
+
+    def __init__(self, text: str, digest: str) -> None:
+        self._text: str | None = text
+        self._make: Callable[[], str] | None = None
+        self.digest, self.chars, self.ascii = digest, len(text), text.isascii()
+
+    @property
+    def text(self) -> str:
+        if self._text is not None:
+            return self._text
+        assert self._make is not None
+        return self._make()
+
+    def again(self, make: Callable[[], str]) -> Text:
+        """This part without its text, which `make` will give."""
+        other = Text("", self.digest)
+        other.chars, other.ascii, other._text, other._make = self.chars, self.ascii, None, make
+        return other
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Text) and other.digest == self.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __repr__(self) -> str:
+        return f"Text({self.chars:,} characters, {self.digest})"
 
 
 def text(value: str) -> Text:

@@ -13,17 +13,25 @@ from qrelkit.core.errors import InputError
 from qrelkit.core.guideline import IMPORTANCES, QueryGuideline, Scale
 from qrelkit.core.records import Query
 from qrelkit.core.wire import Flow, Message, Reply, Request, Schema, Settings, digest_of, text
+from qrelkit.judges.leaving import MayLeave, leaving_query
 from qrelkit.judges.prompt import Prompt
 from qrelkit.judges.read_reply import json_object
 
 
 class Guide:
-    """Implements the `GuideWriter` door with a language model."""
+    """Implements the `GuideWriter` door with a language model; `may_leave` as in `judges/leaving.py`."""
 
     def __init__(
-        self, model: str, scale: Scale, prompt: Prompt, *, instructions: str = "", sampling: Settings = Settings()
+        self,
+        model: str,
+        scale: Scale,
+        prompt: Prompt,
+        *,
+        instructions: str = "",
+        sampling: Settings = Settings(),
+        may_leave: MayLeave = None,
     ) -> None:
-        self.model, self.scale, self.prompt = model, scale, prompt
+        self.model, self.scale, self.prompt, self.may_leave = model, scale, prompt, may_leave
         self.instructions, self.sampling = instructions, sampling
         self.name = model
         self._words = {"scale": scale, "labels": scale.labels, "instructions": instructions}
@@ -38,6 +46,7 @@ class Guide:
             "scale": self.scale.json(),
             "instructions": self.instructions,
             "sampling": self.sampling.json(),
+            **({} if self.may_leave is None else {"may_leave": sorted(self.may_leave)}),
         }
 
     @cached_property
@@ -48,7 +57,10 @@ class Guide:
         system = Message("system", (text(self.prompt.render("system", **self._words)),))
         user = Message(
             "user",
-            (text(self.prompt.render("query", query=query, **self._words)), text(self.prompt.render("ask", **self._words))),
+            (
+                text(self.prompt.render("query", query=leaving_query(query, self.may_leave), **self._words)),
+                text(self.prompt.render("ask", **self._words)),
+            ),
         )
         (reply,) = yield [self._request(system, user)]
         written, problem = self._read(reply, query)

@@ -16,6 +16,7 @@ from qrelkit.core.errors import UnknownName
 from qrelkit.core.guideline import CANNOT_JUDGE, Guideline, Scale
 from qrelkit.core.records import Document, Image, Judgment, Pair, Query
 from qrelkit.core.wire import Flow, Message, Part, Reply, Request, Schema, Settings, Shrink, Text, digest_of, picture, text
+from qrelkit.judges.leaving import leaving_document, leaving_query, refuse_look
 from qrelkit.judges.prompt import Prompt
 from qrelkit.judges.read_reply import MARKER, Verdict, read_reply, verdict_probabilities
 
@@ -23,6 +24,7 @@ Route = Literal["text", "described", "shown"]
 ROUTES: tuple[str, ...] = get_args(Route)
 NOTHING_SEEN: Mapping[str, Sequence[str]] = {"descriptions": (), "captions": ()}
 KEPT_BLOCKS = 20_000  # rendered documents kept: one occurs under several queries
+LONG_CHARS = 4_000  # a rendered document beyond this is not kept: 75,000 articles of 40 kB would be 3 GB
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,6 +64,7 @@ class Pointwise:
         self._query_parts: dict[str, tuple[Part, ...]] = {}
         self._versions: dict[str, str] = {}
         self._document_parts: dict[str, tuple[Part, ...]] = {}
+        self._long_blocks: dict[str, Text] = {}  # hashed once, rendered again when one is looked at
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -74,6 +77,8 @@ class Pointwise:
         shown: dict[str, Any] = {"shrink": self.look.shrink.key} if self.look.route == "shown" else {}
         if self.look.images is not None and self.look.route != "text":
             shown["images"] = self.look.images
+        if self.look.may_leave is not None:
+            shown["may_leave"] = sorted(self.look.may_leave)
         return shown | {
             "kind": "pointwise",
             "model": self.model,
@@ -170,8 +175,9 @@ class Pointwise:
         known = self._query_parts.get(query.query_id)
         if known is None:
             own = self.guideline.queries.get(query.query_id)
-            words = {"query": query, "guideline": own, **self._seen(query.images), **self._words}
-            known = (text(self.prompt.render("query", **words)), *self._pictures(query.images))
+            seen = leaving_query(query, self.look.may_leave)
+            words = {"query": seen, "guideline": own, **self._seen(seen.images), **self._words}
+            known = (text(self.prompt.render("query", **words)), *self._pictures(seen.images))
             for example in self.examples.get(query.query_id, ()):
                 known = (*known, *self._example(example, query))
             self._query_parts[query.query_id] = known
@@ -181,19 +187,26 @@ class Pointwise:
         label = self.guideline.scale.labels[self.guideline.scale.values.index(example.grade)]
         other = example.query.query_id != query.query_id
         document = self.look.at(example.document)[0]
-        words = {"query": example.query, "document": document, "other_query": other}
+        words = {"query": leaving_query(example.query, self.look.may_leave), "document": document, "other_query": other}
         seen = self._seen(document.images)
         shown = text(self.prompt.render("example", label=label, grade=example.grade, **words, **seen, **self._words))
         return (shown, *self._pictures(document.images))
 
     def _document_side(self, document: Document) -> tuple[Part, ...]:
+        if (long := self._long_blocks.get(document.doc_id)) is not None:
+            seen, cut = self.look.at(document)
+            return (long.again(lambda: self._document_block(seen, cut)), *self._pictures(seen.images))
         known = self._document_parts.get(document.doc_id)
         if known is None:
-            if len(self._document_parts) >= KEPT_BLOCKS:
-                self._document_parts.clear()
             seen, cut = self.look.at(document)
-            known = (text(self._document_block(seen, cut)), *self._pictures(seen.images))
-            self._document_parts[document.doc_id] = known
+            block = text(self._document_block(seen, cut))
+            known = (block, *self._pictures(seen.images))
+            if block.chars > LONG_CHARS:
+                self._long_blocks[document.doc_id] = block.again(str)
+            else:
+                if len(self._document_parts) >= KEPT_BLOCKS:
+                    self._document_parts.clear()
+                self._document_parts[document.doc_id] = known
         return known
 
     def _document_block(self, seen: Document, cut: int) -> str:
@@ -312,21 +325,24 @@ def shares(verdicts: Sequence[Verdict], scale: Scale) -> tuple[float, ...]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Look:
-    """What of a document an assessor is given: the route its images take, further columns by name, how much text, and how
-    many of its images (the first; None is all)."""
+    """What of a document an assessor is given: the route its images take, further columns by name, how much text, how many of
+    its images (the first; None is all), and of all that only what `may_leave` (`judges/leaving.py`; None is everything)."""
 
     route: str = "text"
     fields: tuple[str, ...] = ()
     max_document_chars: int = 40_000
     images: int | None = None
     shrink: Shrink = Shrink()
+    may_leave: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.route not in ROUTES:
             raise UnknownName("route", self.route, ROUTES)
+        refuse_look(self.route, self.fields, self.may_leave)
 
     def at(self, document: Document) -> tuple[Document, int]:
         """The document as seen, and after how many characters it was cut (0: not at all)."""
+        document = leaving_document(document, self.may_leave)
         if self.images is not None and len(document.images) > self.images:
             document = replace(document, images=document.images[: self.images])
         if len(document.text) <= self.max_document_chars:

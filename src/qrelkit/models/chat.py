@@ -116,6 +116,11 @@ class Chat:
         return f"{type(self).__name__}({self._where})"
 
     @property
+    def place(self) -> str:
+        """Host and port that are asked."""
+        return self._endpoint.place
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What this endpoint would not have and is no longer sent, and why."""
         return tuple(self._refused.values())

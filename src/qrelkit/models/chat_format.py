@@ -109,11 +109,12 @@ def read_reply(data: Mapping[str, Any], latency_s: float | None = None) -> Reply
     choice = choices[0]
     message = choice.get("message") or {}
     finish = choice.get("finish_reason") or ""
-    if finish == "error":
+    if finish == "error" or choice.get("error"):
         raise Unreachable(f"the reply broke off: {words_of(choice)}")
     text, refusal = _text(message.get("content")), message.get("refusal")
     usage = data.get("usage") or {}
     details = usage.get("prompt_tokens_details") or {}
+    hidden = usage.get("completion_tokens_details") or {}
     logprobs = choice.get("logprobs")
     return Reply(
         text=refusal or text,
@@ -123,6 +124,8 @@ def read_reply(data: Mapping[str, Any], latency_s: float | None = None) -> Reply
         tokens_in=usage.get("prompt_tokens"),
         tokens_out=usage.get("completion_tokens"),
         tokens_cached=details.get("cached_tokens", usage.get("prompt_cache_hit_tokens")),  # the second is DeepSeek's
+        tokens_reasoning=hidden.get("reasoning_tokens"),
+        tokens_image=details.get("image_tokens"),
         latency_s=latency_s,
         token_probabilities=_probabilities(logprobs) if logprobs else None,
     )

@@ -88,10 +88,10 @@ def error_of(
 ) -> ModelError:
     """The error to raise for a problem; `where` names model and endpoint, `hidden` takes secrets out of the words."""
     status, text = problem.status, hidden(f"{where}: {problem.status} {problem.said}".rstrip())
-    if problem.code in _SPENT or status == 402:
-        return Rejected(f"{text}; the account has no money left: top it up, or take another key", fatal=True)
     wait = retry_after(headers, now) if problem.retry_after_s is None else problem.retry_after_s
-    if status == 429 or (status in (503, 529) and wait is not None):
+    if problem.code in _SPENT or (status == 402 and wait is None):
+        return Rejected(f"{text}; the account has no money left: top it up, or take another key", fatal=True)
+    if status == 429 or (status in (402, 503, 529) and wait is not None):  # 402: OpenRouter's money for what is under way
         return RateLimited(text, wait)
     if status in (408, 409, 425) or status >= 500:
         return Unreachable(text)
@@ -102,7 +102,7 @@ def error_of(
     if status in (404, 405):
         return Rejected(f"{text}; check the model's name, and the path of base_url", fatal=True)
     if 300 <= status < 400:
-        to = headers.get("Location", "another address")
+        to = hidden(headers.get("Location", "another address"))
         return Rejected(f"{text}; it redirects to {to}, which is not followed: give that as base_url", fatal=True)
     return Rejected(text)
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from aiohttp import ClientSession
     from yarl import URL
 
+KEY_FROM = 12  # characters: servers without keys are given words such as EMPTY
 LARGE_BODY = 2**20  # aiohttp warns of plain bytes beyond this
 
 
@@ -59,7 +60,7 @@ class Endpoint:
         task = late.begins()
         try:
             async with self._session.post(self.url, data=data, allow_redirects=False) as response:
-                return response.status, response.headers, await response.read()
+                return response.status, response.headers, self._without_key(await response.read())
         except asyncio.CancelledError:
             if not late.was(task):
                 raise
@@ -102,7 +103,7 @@ class Endpoint:
             async with self._session.request(
                 method, self._at(path), data=data, headers=own, allow_redirects=False, timeout=limits
             ) as response:
-                return response.status, response.headers, await response.read()
+                return response.status, response.headers, self._without_key(await response.read())
         except self._broken as error:
             raise self._unreachable(error, total) from None
 
@@ -121,18 +122,20 @@ class Endpoint:
         """The text without the secret."""
         return text.replace(self.secret, "***") if self.secret else text
 
+    def _without_key(self, raw: bytes) -> bytes:
+        """An answer in which nothing repeats the key: before it is cut for an error, or stored. (What is shorter is no key.)"""
+        key = self.secret.encode()
+        return raw.replace(key, b"***") if len(key) >= KEY_FROM and key in raw else raw
+
     def _at(self, path: str) -> URL:
         from yarl import URL
 
-        if not path.startswith("/"):
-            url = URL(path)
-            if url.origin() != self.base.origin():
-                raise InputError(f"{self.place}: it names an address elsewhere, {url.host}, which is not asked")
-            return url
-        name, _, query = path.partition("?")
-        whole = self.base.raw_path.rstrip("/") + URL(name).raw_path
-        queries = "&".join(part for part in (self.base.raw_query_string, query) if part)
-        return URL(f"{self.base.origin()}{whole}" + (f"?{queries}" if queries else ""), encoded=True)
+        if path.startswith("/"):
+            return under(self.base, path)
+        url = URL(path, encoded=True)
+        if url.origin() != self.base.origin():
+            raise InputError(f"{self.place}: it names an address elsewhere, {url.host}, which is not asked")
+        return url
 
     def _unreachable(self, error: Exception, total: float) -> Unreachable:
         """What broke off, in words that say which limit it was."""
@@ -164,6 +167,16 @@ class Endpoint:
         return self._late
 
 
+def under(base: URL, path: str) -> URL:
+    """`path`, which may have a query, behind the path of `base`, whose own query stays (Azure's api-version)."""
+    from yarl import URL
+
+    name, _, query = path.partition("?")
+    whole = base.raw_path.rstrip("/") + URL(name).raw_path
+    queries = "&".join(part for part in (base.raw_query_string, query) if part)
+    return URL(f"{base.origin()}{whole}" + (f"?{queries}" if queries else ""), encoded=True)
+
+
 class _Late:
     """Ends posts that take longer than `timeout_s`. All have the same time, so the oldest is the first to be late and one
     timer serves all: aiohttp's own, one for each post, is a tenth of the work of a whole post."""
@@ -190,8 +203,7 @@ class _Late:
         if task not in self.over:
             return False
         self.over.discard(task)
-        task.uncancel()
-        return True
+        return task.uncancel() == 0  # else somebody cancelled it besides, and is obeyed
 
     def _look_again(self) -> None:
         self.looking = True

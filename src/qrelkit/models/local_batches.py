@@ -1,4 +1,4 @@
-"""How requests become batches: alike ones together, by length, and in halves where memory does not hold them."""
+"""How requests become batches: alike ones together, by length, and in halves where a batch fails."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import TypeVar
 
+from qrelkit.core.errors import QrelkitError
 from qrelkit.core.wire import Settings
 from qrelkit.models.local_requests import PlainRequest
 
@@ -32,17 +33,18 @@ def sampling(settings: Settings) -> Settings:
     return replace(settings, seed=None)
 
 
-def by_halves(rows: Sequence[T], work: Callable[[Sequence[T]], list[R]], full: Callable[[RuntimeError], bool]) -> list[R | None]:
-    """`work` over all rows at once; over half as many where it raises an error that says memory was `full`, and so on.
+def by_halves(rows: Sequence[T], work: Callable[[Sequence[T]], Sequence[R]]) -> list[R | Exception]:
+    """`work` over all rows at once; where it raises an error, over half as many, and so on: memory may be full, or one row be
+    what cannot be worked on.
 
-    None stands for a row that does not fit even alone.
+    In the place of a row with which it fails alone stands the error.
     """
     try:
         return list(work(rows))
-    except RuntimeError as error:
-        if not full(error):
-            raise
-    if len(rows) == 1:  # outside `except`, which would keep the tensors of the failed try alive
-        return [None]
+    except QrelkitError:
+        raise
+    except Exception as error:
+        if len(rows) == 1:
+            return [error.with_traceback(None)]  # a traceback would keep the tensors of the failed try alive
     half = len(rows) // 2
-    return by_halves(rows[:half], work, full) + by_halves(rows[half:], work, full)
+    return by_halves(rows[:half], work) + by_halves(rows[half:], work)

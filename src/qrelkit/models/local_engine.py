@@ -70,31 +70,28 @@ class Engine:
         """One reply per row, in order. `halted` is looked at after every token: once it is true, all that is left to answer comes
         back as failed.
 
-        A prompt that is longer than the model's context, or does not fit into memory even alone, fails alone. Raises Rejected
-        for images where the model reads text only.
+        A prompt that is longer than the model's context, does not fit into memory even alone, or has an image that the model's
+        processor will not have, fails alone. Raises Rejected where all fail, and for images where the model reads text only.
         """
         if not self.prompts.sees:
             refuse_pictures(rows, self.name)
-        out: list[Reply | None] = [None] * len(rows)
+        out: list[Reply | Exception] = [RuntimeError()] * len(rows)
         for batch in batches(rows, self.batch_size):
-            for at, reply in zip(batch, self._answered([rows[i] for i in batch], halted), strict=True):
+            for at, reply in zip(batch, by_halves([rows[i] for i in batch], lambda some: self._tried(some, halted)), strict=True):
                 out[at] = reply
-        too_large = _failed(f"{self.name}: {self.device} has not enough memory for a prompt of this length")
-        return [reply or too_large for reply in out]
+        errors = [f"{self.name}: {_first_line(reply)}" for reply in out if isinstance(reply, Exception)]
+        if errors and len(errors) == len(rows):
+            raise Rejected(errors[0])
+        return [reply if isinstance(reply, Reply) else _failed(f"{self.name}: {_first_line(reply)}") for reply in out]
 
-    def _answered(self, rows: Sequence[PlainRequest], halted: Callable[[], bool]) -> list[Reply | None]:
-        return by_halves(rows, lambda some: self._batch(some, halted), self._full)
-
-    def _full(self, error: RuntimeError) -> bool:
-        """Whether it says that memory is full, which is then made free as far as it goes."""
+    def _tried(self, rows: Sequence[PlainRequest], halted: Callable[[], bool]) -> list[Reply]:
         import torch
 
-        if not (isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)):
-            return False
-        self.halved += 1
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-        return True
+        try:
+            return self._batch(rows, halted)
+        except torch.OutOfMemoryError:
+            self.halved += len(rows) > 1
+            raise
 
     def _batch(self, rows: Sequence[PlainRequest], halted: Callable[[], bool]) -> list[Reply]:
         """The replies to rows of equal settings. Rows with too little room behind them for a whole reply are asked alone, so that

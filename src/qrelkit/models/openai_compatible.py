@@ -1,16 +1,25 @@
-"""Any endpoint that speaks OpenAI's chat completions: OpenAI, Azure, OpenRouter, vLLM, Ollama, llama.cpp, gateways."""
+"""Any endpoint that speaks OpenAI's chat completions: OpenAI, Azure, vLLM, Ollama, llama.cpp, gateways."""
 
 from __future__ import annotations
 
+import dataclasses
+import os
+import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from qrelkit.core.wire import Reply, Request
 from qrelkit.models import chat_format
-from qrelkit.models.chat import Chat
 from qrelkit.models.chat_problems import Problem, read_problem
+from qrelkit.models.openai_batch import BatchChat
+
+if TYPE_CHECKING:
+    from yarl import URL
+
+_AZURE_HOST = re.compile(r"https?://[^/?#]+\.(openai|cognitiveservices|services\.ai)\.azure\.(com|us|cn)(:\d+)?([/?#]|$)", re.I)
+_DEPLOYMENT = re.compile(r"(?P<root>.*/openai)/deployments/(?P<name>[^/?#]+)")
 
 
 class OpenAIDialect:
@@ -44,11 +53,46 @@ class OpenAIDialect:
         return chat_format.read_reply(data, latency_s)
 
     def problem(self, status: int, data: Any) -> Problem:
-        return read_problem(status, data)
+        return dataclasses.replace(read_problem(status, data), key_variable=self.keys[0])
+
+    def batch_root(self, base: URL) -> URL:
+        return base
+
+    def batch_url(self, base: URL) -> str:
+        return "/v1/chat/completions"
 
 
-class OpenAICompatible(Chat):
-    """A model behind an OpenAI-compatible endpoint; options as `Chat` says."""
+class AzureDialect(OpenAIDialect):
+    """OpenAI's models at Azure: a key header of its own, and two forms of address.
 
-    def __init__(self, name: str = "openai:gpt-4o-mini", **options: Any) -> None:
-        super().__init__(name, OpenAIDialect(), **options)
+    `…/openai/v1` is as at OpenAI. In `…/openai/deployments/NAME?api-version=…` the deployment is the model whatever the body
+    says, except in a batch, which lies beside the deployments and goes by the body: so its name is what is sent.
+    """
+
+    keys: Sequence[str] = ("AZURE_OPENAI_API_KEY", "OPENAI_API_KEY")
+
+    def __init__(self, base_url: str) -> None:
+        found = _DEPLOYMENT.search(base_url)
+        self.deployment = found["name"] if found else ""
+
+    def headers(self, key: str) -> Mapping[str, str]:
+        return {"api-key": key} if key else {}
+
+    def opening(self, model: str, request: Request, pictures: Mapping[str, orjson.Fragment]) -> bytes:
+        return super().opening(self.deployment or model, request, pictures)
+
+    def batch_root(self, base: URL) -> URL:
+        found = _DEPLOYMENT.match(base.path)
+        return base.with_path(found["root"], keep_query=True) if found else base
+
+    def batch_url(self, base: URL) -> str:
+        return "/chat/completions" if self.deployment else "/v1/chat/completions"
+
+
+class OpenAICompatible(BatchChat):
+    """A model behind an OpenAI-compatible endpoint, Azure's by its address; options as `Chat` says."""
+
+    def __init__(self, name: str = "openai:gpt-4o-mini", *, base_url: str | None = None, **options: Any) -> None:
+        base = base_url or os.environ.get(OpenAIDialect.base_variable) or OpenAIDialect.base_url
+        azure = _AZURE_HOST.match(base) or _DEPLOYMENT.search(base)
+        super().__init__(name, AzureDialect(base) if azure else OpenAIDialect(), base_url=base, **options)

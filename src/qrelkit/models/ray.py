@@ -39,7 +39,11 @@ class Keeper:
             return str(error), False
 
     def replies(self, rows: Sequence[PlainRequest]) -> list[Reply]:
-        return list(self._loaded().replies(rows))
+        """One reply per row; a batch that is rejected has failed, and takes no other one of the dataset with it."""
+        try:
+            return list(self._loaded().replies(rows))
+        except Rejected as error:
+            return [Reply(text="", outcome="failed", error=str(error))] * len(rows)
 
     def _loaded(self) -> Any:
         if self.engine is None:

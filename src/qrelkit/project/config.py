@@ -92,7 +92,9 @@ class ModelConfig(_Strict):
     """Where a model is and how it may be used."""
 
     base_url: str | None = None
-    timeout_s: float = 120.0
+    timeout_s: float = Field(default=120.0, gt=0)
+    connect_timeout_s: float = Field(default=10.0, gt=0)
+    stalled_s: float | None = Field(default=None, gt=0)
     requests_per_minute: float | None = Field(default=None, gt=0)
     tokens_per_minute: float | None = Field(default=None, gt=0)
     extra_body: dict[str, Any] = {}
@@ -147,6 +149,7 @@ class Config(_Strict):
     between: str = ""  # the hours in which models may be asked: "19:00-07:00"
     images_in_flight_mb: float = Field(default=256.0, gt=0)  # encoded images on their way at a time
     no_retention: bool = False  # nothing may stay with a provider: no batches
+    may_leave: list[str] | None = None  # of queries and documents only this gets into a request
     seed: int = 0
     local_only: bool = False
     allow_hosts: list[str] = []

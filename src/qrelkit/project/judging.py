@@ -14,6 +14,7 @@ from qrelkit.core.pool import Pool
 from qrelkit.core.qrels import Qrels
 from qrelkit.core.wire import Settings, Shrink
 from qrelkit.project.config import JudgeConfig, SamplingConfig
+from qrelkit.steps.forgotten import forgotten
 
 if TYPE_CHECKING:
     from qrelkit.judges.pointwise import Look, Pointwise
@@ -97,7 +98,7 @@ def _of_model(project: Project, stage: JudgeConfig, pool: Pool, descriptions: Ma
         "samples": stage.samples,
         "examples": project.examples(query_ids, stage),
         "descriptions": descriptions,
-        "look": _look(stage),
+        "look": _look(stage, project.config.may_leave),
         "name": stage.name,
     }
     model, guideline = project.model(stage.model).name, project.guideline(stage, draft=draft)
@@ -111,8 +112,9 @@ def _lexical(project: Project, stage: JudgeConfig, pool: Pool, descriptions: Map
     from qrelkit.judges.lexical import Lexical
 
     described = stage.route != "text"
+    known = project.collection.contains(pool.frame["doc_id"]) | ~pool.frame["doc_id"].is_in(forgotten(project.store).implode())
     return Lexical.fit(
-        pool.frame.select("query_id", "doc_id"),
+        pool.frame.filter(known).select("query_id", "doc_id"),
         project.collection,
         project.scale,
         descriptions=described_documents(project.collection, descriptions) if described else None,
@@ -133,7 +135,7 @@ def _cuts(project: Project, name: str) -> Literal["quantile"] | Qrels:
     return human[name]
 
 
-def _look(stage: JudgeConfig) -> Look:
+def _look(stage: JudgeConfig, may_leave: Sequence[str] | None) -> Look:
     from qrelkit.judges.pointwise import Look
 
     return Look(
@@ -142,6 +144,7 @@ def _look(stage: JudgeConfig) -> Look:
         max_document_chars=stage.max_document_chars,
         images=stage.images,
         shrink=Shrink(max_side_px=stage.max_side_px),
+        may_leave=None if may_leave is None else tuple(may_leave),
     )
 
 

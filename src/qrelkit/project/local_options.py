@@ -10,6 +10,7 @@ from typing import Any
 from qrelkit.core.errors import InputError
 from qrelkit.models.prices import Prices
 from qrelkit.project.config import ModelConfig
+from qrelkit.project.local_only import refuse_cluster
 
 LOCAL = ("device", "dtype", "batch_size")
 RAY = (*LOCAL, "actors", "address")
@@ -26,6 +27,8 @@ def local_options(
 ) -> dict[str, Any]:
     """The arguments of `Local` or `Ray`; `allowed` are the hosts that `local_only` leaves, None for all."""
     ray = name.startswith("ray:")
+    if ray and allowed is not None and own.address is not None:
+        refuse_cluster(name, own.address, allowed)
     options = {key: getattr(own, key) for key in (RAY if ray else LOCAL)}
     common = {"folder": folder, "extra_body": own.extra_body, "prices": prices, "local_only": allowed is not None}
     return options | common | ({"allow_hosts": allowed} if ray else {})

@@ -28,7 +28,9 @@ from qrelkit.core.run import Run
 from qrelkit.core.wire import Limits, Shrink
 from qrelkit.project.config import NAME, Config, JudgeConfig, ModelConfig, StageConfig, StoreConfig, read_config
 from qrelkit.project.judging import LABELS, each_judge, judge_of, settings_of
+from qrelkit.project.local_only import allowed_hosts, refuse_source, refuse_store
 from qrelkit.project.local_options import is_local, local_options, refuse_idle_keys
+from qrelkit.steps.forgotten import without_forgotten
 from qrelkit.steps.pace import FOUND_AT_MOST
 from qrelkit.steps.terms import Terms
 
@@ -74,6 +76,8 @@ class Project:
         if not spec:
             raise InputError("no collection: name one with --collection FOLDER, or `collection:` in qrelkit.yaml")
         if isinstance(spec, str):
+            if self.config.local_only and not self.at(spec).exists():
+                refuse_source(spec)
             return load(spec if spec.startswith("irds:") else str(self.at(spec)))
         return load(**{k: str(self.at(v)) if k in ("documents", "queries") else v for k, v in spec.items()})
 
@@ -84,6 +88,8 @@ class Project:
         wanted = self.config.store
         wanted = StoreConfig(where=wanted) if isinstance(wanted, str) else wanted
         if "://" in wanted.where:
+            if (allowed := allowed_hosts(self.config)) is not None:
+                refuse_store(wanted.where, allowed, os.environ)
             return SqlStore(wanted.where, sync=wanted.sync, keep=wanted.keep)
         file = self.at(wanted.where)
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -215,16 +221,15 @@ class Project:
         return Replay.from_store(store, name or min(known))
 
     def _options(self, name: str) -> dict[str, Any]:
-        from qrelkit.models.hosts import LOOPBACK
-
-        own = self.config.models.get(name)
-        allowed = (self.config.allow_hosts or [*LOOPBACK]) if self.config.local_only else None
+        own, allowed = self.config.models.get(name), allowed_hosts(self.config)
         refuse_idle_keys(name, own or ModelConfig())
         if is_local(name):
             return local_options(name, own or ModelConfig(), folder=self.folder, prices=self.prices, allowed=allowed)
         return {
             "base_url": own.base_url if own else None,
             "timeout_s": own.timeout_s if own else 120.0,
+            "connect_timeout_s": own.connect_timeout_s if own else 10.0,
+            "stalled_s": own.stalled_s if own else None,
             "extra_body": dict(own.extra_body) if own else None,
             "at_once": self.at_once or FOUND_AT_MOST,
             "no_retention": self.config.no_retention,
@@ -259,11 +264,17 @@ class Project:
         prompt = read_prompt(self.prompt_of(stage, "guide"), "guide")
         instructions = stage.instructions or self.config.instructions
         return Guide(
-            self.model(stage.model).name, self.scale, prompt, instructions=instructions, sampling=settings_of(stage.sampling)
+            self.model(stage.model).name,
+            self.scale,
+            prompt,
+            instructions=instructions,
+            sampling=settings_of(stage.sampling),
+            may_leave=self.config.may_leave,
         )
 
     def describer(self) -> Describer:
         from qrelkit.judges.describe import Describe
+        from qrelkit.judges.leaving import refuse_pictures
         from qrelkit.judges.palette import Palette
         from qrelkit.judges.prompt import read_prompt
 
@@ -272,6 +283,7 @@ class Project:
             return Palette()
         if stage.model in BUILT_IN:
             raise UnknownName("describer", stage.model, ["palette", "openai:…"])
+        refuse_pictures(stage.model, self.config.may_leave)
         prompt = read_prompt(self.prompt_of(stage, "describe"), "describe")
         shrink = Shrink(max_side_px=stage.max_side_px)
         return Describe(
@@ -323,7 +335,8 @@ class Project:
         if not human:
             raise Mismatch("judge.examples needs human qrels to draw from, and there are none")
         draw = Draw(n=wanted.n, rule=wanted.rule, grades=tuple(wanted.grades), seed=wanted.seed)
-        return draw_examples(next(iter(human.values())), self.collection, query_ids, draw)
+        first = next(iter(human.values()))
+        return draw_examples(Qrels(without_forgotten(first.frame, self.store), first.name), self.collection, query_ids, draw)
 
     def prompt_of(self, stage: StageConfig, shipped: str) -> str:
         """The prompt that a stage names, a file of the project before a shipped one; `shipped` where it names none."""

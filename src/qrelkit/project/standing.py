@@ -14,8 +14,10 @@ from qrelkit.core.errors import QrelkitError
 from qrelkit.core.records import counted
 from qrelkit.project.budget import NONE_LEFT
 from qrelkit.project.judging import each_judge
+from qrelkit.project.outbound import host_of
 from qrelkit.project.project import BUILT_IN, Project
 from qrelkit.reports.words import duration, money
+from qrelkit.steps.forgotten import forgotten
 
 OPTIONAL = ("uvloop", "pandas", "ir_datasets")
 PRICELESS = ("labels", "replay", "scripted")  # nobody is paid for these
@@ -103,6 +105,7 @@ def doctor(project: Project) -> list[tuple[str, bool, str]]:
 def _fit(project: Project) -> str:
     """Whether the queries and documents of the runs are those of the collection."""
     known, docs = project.collection.queries["query_id"], project.collection.doc_ids
+    docs = pl.concat([docs, forgotten(project.store)])
     for run in project.runs():
         top = run.cut(project.config.depth).frame
         strangers = top.filter(~pl.col("query_id").is_in(known.implode()))["query_id"].unique()
@@ -121,10 +124,11 @@ def _scale(project: Project) -> str:
 
 
 def _models(project: Project) -> str:
+    """Opens each model, for its address and key; says where they are asked."""
     config = project.config
-    names = [s.model for s in (config.guide, config.describe, config.judge) if s and s.model not in BUILT_IN]
-    project.models(*names)
-    return ", ".join(names) or "none needed"
+    written = project.models(*(stage.model for stage in (config.guide, config.describe) if stage is not None))
+    models = {**written, **project.judge_models()}
+    return ", ".join(f"{name} at {host_of(model)[0]}" for name, model in models.items()) or "none needed"
 
 
 def _store(project: Project) -> str:

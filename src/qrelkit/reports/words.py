@@ -36,6 +36,7 @@ OUTCOMES: Mapping[str, str] = {
     "refused": "refused by the model",
     "unparsable": "reply could not be read",
     "out_of_range": "grade outside the scale",
+    "truncated_input": "prompt cut by the server",
     "failed": "no reply came",
     "not asked": "not asked yet",
 }

@@ -151,4 +151,4 @@ def portions(requests: Sequence[Request], model: BatchModel) -> list[list[Reques
 def megabytes(request: Request) -> float:
     """About how large a request is on its way, escapes included."""
     parts = [part for message in request.messages for part in message.parts]
-    return sum(len(p.text) * (1.1 if p.text.isascii() else 4.0) / 1e6 if isinstance(p, Text) else IMAGE_MB for p in parts) + 0.001
+    return sum(p.chars * (1.1 if p.ascii else 4.0) / 1e6 if isinstance(p, Text) else IMAGE_MB for p in parts) + 0.001

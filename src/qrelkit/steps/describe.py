@@ -13,10 +13,12 @@ from qrelkit.core.doors import Describer, Model, Store
 from qrelkit.core.records import Image
 from qrelkit.core.wire import Flow
 from qrelkit.steps.drive import drive
+from qrelkit.steps.forgotten import forgotten
 from qrelkit.steps.tally import Tally
 from qrelkit.steps.terms import Terms
 
 BATCH = 200
+NONE_GONE = pl.Series("doc_id", [], dtype=pl.String)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +50,7 @@ def describe(
 ) -> Described:
     """Describes every image of documents and queries (all, or those named) that this describer has not described yet."""
     known = store.descriptions(describer.key)
-    wanted = images_to_describe(collection, doc_ids, query_ids)
+    wanted = images_to_describe(collection, doc_ids, query_ids, forgotten(store))
     todo = wanted.filter(~pl.col("digest").is_in(list(known)))
     todo = todo.head(todo.height if limit is None else limit)
     new: dict[str, str] = {}
@@ -81,12 +83,19 @@ def describe(
 
 
 def images_to_describe(
-    collection: Collection, doc_ids: pl.Series | None = None, query_ids: pl.Series | None = None
+    collection: Collection,
+    doc_ids: pl.Series | None = None,
+    query_ids: pl.Series | None = None,
+    gone: pl.Series = NONE_GONE,
 ) -> pl.DataFrame:
-    """The distinct images of the documents and queries (all, or those named): digest, and a doc_id or query_id that has it."""
+    """The distinct images of the documents and queries (all, or those named): digest, and a doc_id or query_id that has it.
+
+    Documents that are `gone` (`steps/forgotten.py`) have none.
+    """
     images = collection.images().select("digest", "doc_id")
     if doc_ids is not None:
         images = images.filter(pl.col("doc_id").is_in(doc_ids.unique().implode()))
+    images = images.filter(~pl.col("doc_id").is_in(gone.implode()))
     asking = collection.queries["query_id"] if query_ids is None else query_ids.unique(maintain_order=True)
     of_queries = [(image.digest, query_id) for query_id in asking for image in collection.query(query_id).images]
     wished = pl.DataFrame(of_queries, schema={"digest": pl.String, "query_id": pl.String}, orient="row")

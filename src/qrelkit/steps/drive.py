@@ -210,7 +210,7 @@ class Driver(Generic[T]):
             self.over.set_result(None)
 
     def _exchange(self, asking: Sequence[str], arrived: Sequence[tuple[str, Request, Reply]] = ()) -> Mapping[str, Reply | float]:
-        answered = [(request, reply) for _, request, reply in arrived if reply.outcome != "failed"]
+        answered = [(request, reply) for _, request, reply in arrived]  # a failed one gives its claim back
         failed, self.failed = self.failed, []
         return self.store.exchange(self.session, asking, answered, failed)
 

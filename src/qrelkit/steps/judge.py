@@ -29,6 +29,7 @@ from qrelkit.formats.tables import write_table
 from qrelkit.formats.trec import write_qrels
 from qrelkit.judges.several import gives_probabilities
 from qrelkit.steps.drive import drive
+from qrelkit.steps.forgotten import forgotten, last_keys
 from qrelkit.steps.tally import Tally
 from qrelkit.steps.terms import Terms
 
@@ -126,32 +127,36 @@ def standing(pool: Pool, judge: Judge, collection: Collection, store: Store, ret
     """How the pool stands with a judge: query_id, doc_id, query_key, doc_key, grade, outcome, sample, stale, todo.
 
     One join against the store; nothing is rendered or asked. Raises UnknownName for an outcome that cannot be retried,
-    and for queries and documents that the collection does not have.
+    and for queries and documents that the collection does not have. A forgotten document need not be there: what was graded
+    of it stands, and it is never to do.
     """
     for outcome in retry:
         if outcome not in PAID:
             raise UnknownName("outcome to be asked again", outcome, PAID)
-    frame = with_keys(pool.frame.select(PAIR), judge, collection)
-    rows = store.known(judge.key)
+    rows, gone = store.known(judge.key), forgotten(store)
+    frame = with_keys(pool.frame.select(PAIR), judge, collection, last_keys(rows, gone), gone)
     keys = [*PAIR, "query_key", "doc_key"]
     older = rows.join(frame, on=keys, how="anti").join(frame, on=PAIR, how="semi").height
     state = frame.join(rows.select(*keys, "grade", "outcome", "sample"), on=keys, how="left", maintain_order="left")
     again = pl.col("outcome").is_in(["failed", *retry])
     return state.with_columns(
-        todo=pl.col("outcome").is_null() | again,
+        todo=(pl.col("outcome").is_null() | again) & ~pl.col("doc_id").is_in(gone.implode()),
         sample=pl.when(pl.col("outcome").is_in(list(retry))).then(pl.col("sample") + 1).otherwise(pl.col("sample").fill_null(0)),
         stale=pl.lit(older),
     )
 
 
-def with_keys(pairs: pl.DataFrame, judge: Judge, collection: Collection) -> pl.DataFrame:
-    """Adds query_key and doc_key: one digest per distinct query and document, not per pair."""
+def with_keys(
+    pairs: pl.DataFrame, judge: Judge, collection: Collection, kept: pl.DataFrame, gone: pl.Series
+) -> pl.DataFrame:
+    """Adds query_key and doc_key: one digest per distinct query and document, not per pair. Documents that are `gone` have the
+    key that is `kept` of them, or none."""
     queries = collection.queries.select("query_id", "fingerprint").join(pairs, on="query_id", how="semi")
     missing = pairs.join(queries, on="query_id", how="anti")["query_id"].unique()
     if len(missing):
         raise UnknownName("query", str(missing[0]), collection.queries["query_id"].to_list())
     query_keys = [judge.query_key(q, f, [i.digest for i in collection.query(q).images]) for q, f in queries.iter_rows()]
-    doc_ids = pairs["doc_id"].unique(maintain_order=True)
+    doc_ids = pairs.filter(~pl.col("doc_id").is_in(gone.implode()))["doc_id"].unique(maintain_order=True)
     prints = collection.fingerprints(doc_ids)
     images: dict[str, list[str]] = {}
     known = collection.images().select("doc_id", "digest", "position").filter(pl.col("doc_id").is_in(doc_ids.implode()))
@@ -161,7 +166,9 @@ def with_keys(pairs: pl.DataFrame, judge: Judge, collection: Collection) -> pl.D
     by_query = pl.DataFrame({"query_id": queries["query_id"], "query_key": query_keys}, schema_overrides={"query_key": pl.String})
     by_doc = pl.DataFrame({"doc_id": doc_ids, "doc_key": doc_keys}, schema_overrides={"doc_key": pl.String})
     keyed = pairs.join(by_query, on="query_id", how="left", maintain_order="left")
-    return keyed.join(by_doc, on="doc_id", how="left", maintain_order="left")
+    keyed = keyed.join(by_doc, on="doc_id", how="left", maintain_order="left")
+    keyed = keyed.join(kept, on=[*PAIR, "query_key"], how="left", maintain_order="left")
+    return keyed.with_columns(doc_key=pl.coalesce("doc_key", "kept_key", pl.lit(""))).drop("kept_key")
 
 
 def in_groups(state: pl.DataFrame, per_request: int, seed: int = 0) -> pl.DataFrame:

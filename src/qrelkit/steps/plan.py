@@ -27,6 +27,7 @@ from qrelkit.core.wire import Flow
 from qrelkit.models.estimates import AT_LEAST, Range, share_of
 from qrelkit.models.prices import measured
 from qrelkit.steps.describe import describe, images_of, images_to_describe
+from qrelkit.steps.forgotten import forgotten
 from qrelkit.steps.guide import guide, newest, texts_of
 from qrelkit.steps.judge import in_groups, judge, standing
 from qrelkit.steps.pool import pool
@@ -85,6 +86,7 @@ def plan(line: Line, latency_s: float | None = None, *, retry: Sequence[str] = (
     assessor = line.judge(pooled, descriptions, True)
     state = standing(pooled, line.judge(pooled, None, False), line.collection, line.store, retry)
     new = pl.col("todo") | pl.col("query_id").is_in(unguided)  # a new guideline makes all its pairs new
+    new &= ~pl.col("doc_id").is_in(forgotten(line.store).implode())
     return [*stages, _judging(line, assessor, state.with_columns(todo=new), means, limit)]
 
 
@@ -103,7 +105,8 @@ def _guiding(line: Line, writer: GuideWriter, pooled: Pool, means: Means) -> tup
 def _describing(line: Line, describer: Describer, pooled: Pool, means: Means) -> tuple[Stage, dict[str, str]]:
     """The stage, and the descriptions, with something that stands in for those still to be made."""
     told = dict(line.store.descriptions(describer.key))
-    wanted = images_to_describe(line.collection, pooled.frame["doc_id"], pooled.frame["query_id"])
+    gone = forgotten(line.store)
+    wanted = images_to_describe(line.collection, pooled.frame["doc_id"], pooled.frame["query_id"], gone)
     there = pl.col("digest").is_in(list(told))
     missing, known = wanted.filter(~there), wanted.filter(there)
     some, before = (images_of(rows.head(n), line.collection) for rows, n in ((missing, SAMPLED), (known, SEEN)))
@@ -171,7 +174,8 @@ def _members(judge: Judge, store: Store, share: Range = (1.0, 1.0)) -> Iterator[
 
 def _some_groups(line: Line, state: pl.DataFrame, judge: Judge, count: int, *, known: bool = False) -> list[list[Pair]]:
     """Some of the groups that are asked together, of pairs still to do or of known ones."""
-    wanted = state.with_columns(todo=~pl.col("todo")) if known else state
+    there = ~pl.col("doc_id").is_in(forgotten(line.store).implode())
+    wanted = state.with_columns(todo=~pl.col("todo") & there) if known else state
     settings = judge.settings
     groups = in_groups(wanted, settings.get("per_request", 1), settings.get("seed", 0)).filter("todo")
     chosen = groups["group"].unique(maintain_order=True)

@@ -23,6 +23,7 @@ from qrelkit.steps.comparison import Differences, Ranking
 from qrelkit.steps.describe import Described, describe, images_to_describe
 from qrelkit.steps.evaluate import evaluate
 from qrelkit.steps.expand import Expansion, expand
+from qrelkit.steps.forgotten import forgotten
 from qrelkit.steps.guide import Guided, guide, newest, texts_of
 from qrelkit.steps.judge import Judged, found, judge, standing
 from qrelkit.steps.plan import Line, Watch, queries_of
@@ -116,7 +117,7 @@ def _describe(done: Done, watch: Watch) -> Done:
     if line.describer is None:
         return done
     doc_ids, query_ids = done.pool.frame["doc_id"], done.pool.frame["query_id"]
-    digests = images_to_describe(line.collection, doc_ids, query_ids)["digest"]
+    digests = images_to_describe(line.collection, doc_ids, query_ids, forgotten(line.store))["digest"]
     with watch("describe", len(set(digests) - set(line.store.descriptions(line.describer.key)))) as show:
         dials = _dials(done) | {"progress": show}
         described = describe(line.collection, line.describer, store=line.store, doc_ids=doc_ids, query_ids=query_ids, **dials)

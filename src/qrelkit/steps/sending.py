@@ -239,10 +239,11 @@ class Sender:
         """
         if reply.tokens_in is None:
             return False
-        texts = [part.text for message in request.messages for part in message.parts if isinstance(part, Text)]
-        if reply.tokens_in * 2 >= sum(map(len, texts)):  # quick, and more than half of what any script is reckoned with
+        texts = [part for message in request.messages for part in message.parts if isinstance(part, Text)]
+        chars = sum(part.chars for part in texts)
+        if reply.tokens_in * (8 if all(part.ascii for part in texts) else 2) >= chars:  # half of what is reckoned with
             return False
-        reckoned = sum(map(tokens_of_text, texts))
+        reckoned = sum(tokens_of_text(part.text) for part in texts)
         if reckoned < CUT_FROM or reply.tokens_in >= CUT_BELOW * reckoned:
             return False
         self.tally.cut += 1

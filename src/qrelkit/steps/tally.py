@@ -68,7 +68,7 @@ def worst_case_usd(model: Model, request: Request, *, batch: bool = False) -> fl
 
     Raises InputError where the model's price is unknown: a budget cannot be kept then.
     """
-    texts = sum(len(p.text) for m in request.messages for p in m.parts if isinstance(p, Text))
+    texts = sum(p.chars for m in request.messages for p in m.parts if isinstance(p, Text))
     tokens_in = max(texts, model.tokens_in(request))
     cost = model.cost_usd(Reply(text="", tokens_in=tokens_in, tokens_out=request.settings.max_tokens or 4096, batch=batch))
     if cost is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -146,6 +146,14 @@ class Database:
             finally:
                 for statement in dialect.after_erasing(self._engine):
                     self.rows(statement)
+
+    def shrink(self) -> None:
+        """Gives the disk back what was deleted, where that is most of the file and nobody else is at work."""
+        with self.reading():
+            sizes = [next(iter(self.rows(sql)))[0] for sql in dialect.free_pages(self._engine)]
+            if sizes and sizes[0] * 2 > sizes[1]:
+                with suppress(*self._errors):  # another time
+                    self.rows("VACUUM")
 
     def purge(self, tables: Sequence[str]) -> None:
         """Leaves nothing of what was erased from `tables` in the files of the database; outside of a transaction."""

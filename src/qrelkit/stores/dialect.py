@@ -111,6 +111,11 @@ def after_erasing(engine: Engine) -> tuple[str, ...]:
     return ("PRAGMA secure_delete = OFF",) if engine.dialect.name == "sqlite" else ()
 
 
+def free_pages(engine: Engine) -> tuple[str, ...]:
+    """The statements that say how many pages of the file are free, and how many it has; none where the database sees to it."""
+    return ("PRAGMA freelist_count", "PRAGMA page_count") if engine.dialect.name == "sqlite" else ()
+
+
 def purge(engine: Engine, tables: Sequence[str]) -> tuple[str, ...]:
     """The statements after which no old version of a row is in the database's files, nor in its samples of common values."""
     if engine.dialect.name == "sqlite":

@@ -43,6 +43,7 @@ class Eraser:
             self._database.run("DELETE FROM parts WHERE id = ?", [(number,) for number, _ in unused])
             self._database.run("DELETE FROM part_digests WHERE digest = ?", sorted((digest,) for _, digest in unused))
             self._count()
+        self._database.shrink()
 
     def _all_parts(self) -> Iterator[Any]:
         yield from self._database.all(parts.c.id, parts.c.digest)
@@ -64,7 +65,7 @@ class Eraser:
                 counts = {
                     "parts": self._erase_parts(gone),
                     "replies": self._erase_replies(asked),
-                    "judgments": self._erase_reasons(numbers),
+                    "judgments": self._erase_reasons(numbers) + self._erase_quotes(asked),
                     "descriptions": len(described),
                 }
                 self._database.run("DELETE FROM descriptions WHERE id = ?", [(number,) for number, _ in described])
@@ -134,6 +135,13 @@ class Eraser:
         sql = "UPDATE judgments SET reason = '', details = NULL WHERE document = ?"
         self._database.run(sql, [(number,) for number in numbers])
         return told
+
+    def _erase_quotes(self, asked: set[bytes]) -> int:
+        """Takes the reasons out of other documents' judgments that came of a reply that went: it saw the document too."""
+        told = self._database.rows("SELECT id, request FROM judgments WHERE request IS NOT NULL AND reason <> ''")
+        quoting = [(number,) for number, request in list(told) if request in asked]
+        self._database.run("UPDATE judgments SET reason = '' WHERE id = ?", quoting)
+        return len(quoting)
 
     def _count(self) -> None:
         """Tells every process that something was erased."""

@@ -112,14 +112,17 @@ class MemoryStore:
         own = {row["request"] for row in self._judgments if row["doc_id"] in ids and row["request"]}
         others = {row["request"] for row in self._judgments if row["doc_id"] not in ids and row["request"]}
         described = [said for texts in self._descriptions.values() for image, said in texts.items() if image in images]
-        counts = self._ledger.forget(own, others, image_digests, [*texts, *described])
+        counts, asked = self._ledger.forget(own, others, image_digests, [*texts, *described])
         told = [row for row in self._judgments if row["doc_id"] in ids and (row["reason"] or row["details"])]
         for row in told:
             row |= {"reason": "", "details": ""}
+        quoting = [row for row in self._judgments if row["reason"] and row["request"] in asked]
+        for row in quoting:  # of other documents, from a reply that saw these too
+            row["reason"] = ""
         for said in self._descriptions.values():
             for image in images & said.keys():
                 del said[image]
-        return counts | {"judgments": len(told), "descriptions": len(described)}
+        return counts | {"judgments": len(told) + len(quoting), "descriptions": len(described)}
 
     # assessors
 

@@ -236,8 +236,11 @@ class MemoryLedger:
             if asked.session not in busy:
                 asked.request = asked.reply = None
 
-    def forget(self, own: set[str], others: set[str], images: Sequence[str], texts: Sequence[str]) -> dict[str, int]:
-        """Erases the parts that hold one of the texts or pictures, and what was asked with them; see stores/reach.py."""
+    def forget(
+        self, own: set[str], others: set[str], images: Sequence[str], texts: Sequence[str]
+    ) -> tuple[dict[str, int], set[str]]:
+        """Erases the parts that hold one of the texts or pictures, and what was asked with them (see stores/reach.py); returns
+        how many, and the digests of what was asked."""
         said = [t for t in texts if t.strip()]
         every = {part.digest: part for _, request in self._kept() for part in _parts(request)}
         holding = [d for d, part in every.items() if _holds(part, said, set(images))]
@@ -248,7 +251,7 @@ class MemoryLedger:
         for batch in self._batches.values():
             batch.requests |= dict.fromkeys(asked & batch.requests.keys())
         self._attempts = [(*row[:4], "erased") if row[0] in asked else row for row in self._attempts]
-        return {"parts": len(gone & every.keys()), "replies": len(there)}
+        return {"parts": len(gone & every.keys()), "replies": len(there)}, asked
 
 
 def _parts(request: Request) -> list[Part | Schema]:
