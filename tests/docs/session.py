@@ -8,10 +8,12 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from docs.blocks import Block, commands, fits
+from servers.batches import BatchServer, File, Running
 from servers.chat import ChatServer
 from servers.examined import Examined
 
@@ -111,8 +113,7 @@ class Session:
     def _export(self, name: str, value: str) -> None:
         """An environment variable; where it is the address of a server, one is started and its address taken."""
         if name == "OPENAI_BASE_URL":
-            server = Examined(images=1) if ":11434" in value else ChatServer()  # the first can be examined
-            value = self.closing.enter_context(server).url
+            value = self.closing.enter_context(server_at(value)).url
         os.environ[name] = value
 
     def _python(self, block: Block) -> None:
@@ -121,6 +122,20 @@ class Session:
         with inside(self.folder), contextlib.redirect_stdout(printed):
             exec(code, self.names)
         self.printed = printed.getvalue()
+
+
+def server_at(address: str) -> ChatServer:
+    """Who answers at an address of the pages: one that can be examined, one that takes batches, or a plain one."""
+    if ":11434" in address:
+        return Examined(images=1)
+    return Batches(looks=2) if ":8443" in address else ChatServer()
+
+
+class Batches(BatchServer):
+    """Ends a batch when it is looked at for the second time, whatever model the reader names."""
+
+    def _validated(self, file: File, running: Running) -> list[dict[str, Any]]:
+        return super()._validated(replace(file, data=file.data.replace(b'"model":"gpt-4o-mini"', b'"model":"tiny"')), running)
 
 
 class Words(io.TextIOBase):

@@ -30,10 +30,10 @@ def write_many(folder: Path, *, queries: int = 4, documents: int = 50) -> Path:
     return folder
 
 
-def point(folder: Path, url: str, at_once: int = 8) -> None:
-    """Lets the project judge with the model of a server."""
-    judge = {"judge": {"model": "openai:tiny"}, "models": {"openai:tiny": {"base_url": url}}}
-    write_config(folder, runs=["all.trec"], depth=500, at_once=at_once, **judge)
+def point(folder: Path, url: str | None, at_once: int = 8, *, timeout_s: float = 120.0, **config: Any) -> None:
+    """Lets the project judge with the model of a server; without `url` it is the one that OPENAI_BASE_URL says."""
+    models = {"openai:tiny": {"base_url": url, "timeout_s": timeout_s}}
+    write_config(folder, runs=["all.trec"], depth=500, at_once=at_once, judge={"model": "openai:tiny"}, models=models, **config)
 
 
 def pair_of(body: dict[str, Any]) -> tuple[str, str]:
@@ -56,9 +56,9 @@ def expected(queries: int = 4, documents: int = 50) -> dict[tuple[str, str], int
     return {(f"q{q}", f"d{d:03}"): (q + d) % 3 for q in range(queries) for d in range(documents)}
 
 
-def judged(folder: Path) -> dict[tuple[str, str], int]:
-    """The table of the store: every pair has one graded row."""
-    with SqlStore(folder / ".qrelkit" / "store.db") as store:
+def judged(where: Path | str) -> dict[tuple[str, str], int]:
+    """The table of the store of a project (or at an address): every pair has one graded row."""
+    with SqlStore(where if isinstance(where, str) else where / ".qrelkit" / "store.db") as store:
         rows = store.judgments().filter(outcome="graded").select("query_id", "doc_id", "grade").rows()
         assert store.verify() == []
     assert len({row[:2] for row in rows}) == len(rows)
@@ -66,7 +66,7 @@ def judged(folder: Path) -> dict[tuple[str, str], int]:
 
 
 @contextlib.contextmanager
-def judging(folder: Path, *argv: str) -> Iterator[subprocess.Popen[str]]:
+def judging(folder: Path, *argv: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
     """`qrelkit judge`, or another command, in a process of its own; it does not outlive the block."""
     process = subprocess.Popen(
         [sys.executable, "-m", "qrelkit", *(argv or ("judge",))],
@@ -74,7 +74,7 @@ def judging(folder: Path, *argv: str) -> Iterator[subprocess.Popen[str]]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"QRELKIT_CACHE": str(folder / "cache")},
+        env=os.environ | {"QRELKIT_CACHE": str(folder / "cache")} | environment,
     )
     try:
         yield process

@@ -248,7 +248,7 @@ def test_fewer_calls_may_be_allowed_and_what_was_not_asked_is_unknown() -> None:
 
 def test_a_call_that_broke_off_or_was_turned_away_counts() -> None:
     with Examined() as server:
-        server.next(rate_limited("0.01"), dropped)
+        server.next(dropped, rate_limited("0.01"))
         found = examine(OpenAICompatible(MODEL, base_url=server.url), nonce="a")
         assert found.calls == len(server.bodies) == 10
     assert wrong(found) == set()

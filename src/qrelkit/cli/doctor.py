@@ -51,8 +51,9 @@ def _examined(project: Project, name: str) -> Examination:
     from qrelkit.project.examining import needs_of
     from qrelkit.steps.examine import AT_MOST, examine
 
+    model, needs = project.model(name), needs_of(project, name)
     say(f"asking {name}, at most {AT_MOST} calls …")
-    found = examine(project.model(name), needs=needs_of(project, name))
+    found = examine(model, needs=needs)
     spent = f"{found.tokens_in:,} tokens in, {found.tokens_out:,} out, {money(found.cost_usd)}"
     say(f"{found!r}: {spent}, {found.seconds:.1f} s")
     return found

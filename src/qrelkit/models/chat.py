@@ -24,6 +24,8 @@ from qrelkit.models.hosts import address
 from qrelkit.models.limits import room_of
 from qrelkit.models.prices import Prices, tokens_of_request
 
+Tail = tuple[bytes, frozenset[str]]  # what `Dialect.tail` writes
+
 TAILS = 256  # settings × schema × sample in use; more means that somebody makes new ones for every pair
 
 
@@ -45,7 +47,7 @@ class Dialect(Protocol):
     def path(self, model: str) -> str: ...
     def headers(self, key: str) -> Mapping[str, str]: ...
     def opening(self, model: str, request: Request, pictures: Mapping[str, orjson.Fragment]) -> bytes: ...
-    def tail(self, request: Request, refused: Collection[str], extra: Mapping[str, Any]) -> tuple[bytes, frozenset[str]]: ...
+    def tail(self, request: Request, refused: Collection[str], extra: Mapping[str, Any]) -> Tail: ...
     def image(self, media_type: str, data: bytes) -> orjson.Fragment: ...
     def read(self, data: Mapping[str, Any], latency_s: float | None) -> Reply: ...
     def problem(self, status: int, data: Any) -> Problem: ...
@@ -109,7 +111,8 @@ class Chat:
         self._price = self._prices.of(self.name)
         self._room: Room | None = None
         self._refused: dict[str, str] = {}
-        self._tails: dict[tuple[Settings, Schema | None, int], tuple[bytes, frozenset[str]]] = {}
+        self._tails: dict[tuple[Settings, Schema | None, int], Tail] = {}
+        self._last_tail: tuple[Settings, Schema | None, int, Tail] | None = None
         self._data_urls, self._freight = DataUrls(dialect.image), Freight(images_in_flight_mb * 1e6)
 
     def __repr__(self) -> str:
@@ -160,16 +163,16 @@ class Chat:
     async def _reply(self, request: Request) -> Reply:
         if request.model != self.name:
             raise InputError(f"a request to {request.model!r} was given to {self.name!r}: its digest names the wrong model")
-        if not (size := self._data_urls.size(request)):
-            return await self._exchange(request)
+        if not _pictured(request):
+            return await self._exchange(request, self.dialect.opening(self.sent_name, request, {}))
+        size = self._data_urls.size(request)
         await self._freight.load(size)
         try:
-            return await self._exchange(request)
+            return await self._exchange(request, await self._opening(request))
         finally:
             self._freight.unload(size)
 
-    async def _exchange(self, request: Request) -> Reply:
-        opening = await self._opening(request)
+    async def _exchange(self, request: Request, opening: bytes) -> Reply:
         while True:
             rest, sent = self._tail(request)
             start = time.perf_counter()
@@ -187,21 +190,26 @@ class Chat:
             self._give_up(refused, problem)
 
     async def _opening(self, request: Request) -> bytes:
-        if not any(type(part) is Picture for message in request.messages for part in message.parts):
+        if not _pictured(request):
             return self.dialect.opening(self.sent_name, request, {})
         try:
             return self.dialect.opening(self.sent_name, request, await self._data_urls.of(request))
         except (InputError, OSError) as error:  # one bad or vanished picture fails its own pair, not the whole work
             raise Rejected(str(error)) from error
 
-    def _tail(self, request: Request) -> tuple[bytes, frozenset[str]]:
+    def _tail(self, request: Request) -> Tail:
+        if (last := self._last_tail) is not None:  # mostly of the very same objects, which takes long to find out by hashing
+            settings, schema, sample, found = last
+            if settings is request.settings and schema is request.schema and sample == request.sample:
+                return found
         key = (request.settings, request.schema, request.sample)
-        found = self._tails.get(key)
-        if found is None:
+        kept = self._tails.get(key)
+        if kept is None:
             if len(self._tails) >= TAILS:
                 self._tails.clear()
-            found = self._tails[key] = self.dialect.tail(request, self._refused.keys(), self._extra)
-        return found
+            kept = self._tails[key] = self.dialect.tail(request, self._refused.keys(), self._extra)
+        self._last_tail = (*key, kept)
+        return kept
 
     def _give_up(self, field: str, problem: Problem) -> None:
         """Requests that were already on their way with the field come here too: the first one's reason stays."""
@@ -210,6 +218,7 @@ class Chat:
             instead = self.dialect.instead.get(field, "it is no longer sent")
             self._refused[field] = f"{self._where} refused {field} ({said}); {instead}"
             self._tails.clear()
+            self._last_tail = None
 
     def _parsed(self, status: int, headers: Mapping[str, str], raw: bytes) -> dict[str, Any]:
         """The body as an object; what is none is an error of its status, or of the way here if that claims success."""
@@ -232,6 +241,14 @@ class Chat:
             raise Unreachable(f"{self._where}: {self._endpoint.hidden(str(error))}") from None
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise Unreachable(f"{self._where}: answered JSON that is no chat completion ({error!r})") from None
+
+
+def _pictured(request: Request) -> bool:
+    for message in request.messages:
+        for part in message.parts:
+            if type(part) is Picture:
+                return True
+    return False
 
 
 def _key(given: str | None, dialect: Dialect, *, needed: bool) -> str:

@@ -10,12 +10,10 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import deque
-from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
-from qrelkit.models.hosts import Resolver
+from qrelkit.models.hosts import Addresses
 from qrelkit.models.http1 import Answer, Broken
 
 if TYPE_CHECKING:
@@ -24,13 +22,11 @@ if TYPE_CHECKING:
     from yarl import URL
 
 IDLE_S = 15.0  # routers forget a silent connection without a word, some after a minute
-NAMES_S = 10.0  # how long found addresses are good; who is not found is asked for again after NO_NAME_S
-NO_NAME_S = 1.0
 OTHER_FAMILY_S = 0.25  # the wait before IPv4 is tried beside IPv6 (RFC 8305 §8)
 PIECE_BYTES = 2**18  # what is handed to the system at a time
 
 
-class Unasked(Broken):
+class Unanswered(Broken):
     """The connection was over before a byte of the answer came."""
 
 
@@ -51,14 +47,15 @@ class Connections:
 
     def __init__(self, url: URL, head: bytes, at_once: int, waits: Waits, *, closed: bool) -> None:
         self.loop, self.waits = asyncio.get_running_loop(), waits
-        self.open: set[Connection] = set()
+        self.standing: set[Connection] = set()
         self._head, self._free = head, at_once
         self._idle: list[Connection] = []
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._addresses = _Addresses(url.raw_host or "", url.port or 0, Resolver(closed, waits.connect_s), self.loop)
+        self._addresses = Addresses(url.raw_host or "", url.port or 0, closed, waits.connect_s)
         self._tls = _tls() if url.scheme == "https" else None
         self._server_name = (url.raw_host or "").rstrip(".") if self._tls else None
         self._looking: asyncio.TimerHandle | None = None
+        self._over = False
 
     async def post(self, body: bytes) -> Answer:
         """The answer to one POST; raises OSError (`TooSlow` for a limit) where none came whole.
@@ -73,22 +70,25 @@ class Connections:
         else:
             await self._turn()
         try:
-            if (kept := self._kept()) is not None:
-                with suppress(Unasked):
-                    return await self._asked(kept, body)
+            connection = self._kept() or await self._connected()
+            try:
+                return await self._asked(connection, body)
+            except Unanswered:
+                if not connection.kept:
+                    raise
             return await self._asked(await self._connected(), body)
         finally:
             self._pass_on()
 
     async def close(self) -> None:
         """Ends all connections and whoever waits for an answer."""
+        self._over = True
         if self._looking is not None:
             self._looking.cancel()
-        over = [connection.over for connection in self.open]
-        for connection in self.open:
-            connection.transport.abort()
-        if over:
-            await asyncio.wait(over)
+        still = list(self.standing)
+        for connection in still:
+            connection.close()
+        await asyncio.gather(*(connection.over for connection in still))
         await self._addresses.close()
 
     def watch(self) -> None:
@@ -98,38 +98,40 @@ class Connections:
 
     async def _asked(self, connection: Connection, body: bytes) -> Answer:
         answer = await connection.ask(b"%b%d\r\n\r\n" % (self._head, len(body)), body)
-        if answer.keeps and not connection.transport.is_closing():
-            connection.since = self.loop.time()
+        if answer.keeps and connection.open and not self._over:
+            connection.kept, connection.since = True, self.loop.time()
             self._idle.append(connection)
+        else:
+            connection.close()
         return answer
 
     def _kept(self) -> Connection | None:
         """The connection that was used last; what has been idle for too long, and all below it, is closed."""
         while self._idle:
             connection = self._idle.pop()
-            if not connection.transport.is_closing():
-                if connection.since + IDLE_S > self.loop.time():
-                    return connection
-                connection.transport.abort()
+            if connection.open and connection.since + IDLE_S > self.loop.time():
+                return connection
+            connection.close()
         return None
 
     async def _connected(self) -> Connection:
         from aiohappyeyeballs import start_connection
 
+        if self._over:
+            raise Broken("its connections were closed")
         found, sock = await self._addresses.found(), None
         try:
             async with asyncio.timeout(self.waits.connect_s):
                 sock = await start_connection(found, happy_eyeballs_delay=OTHER_FAMILY_S, interleave=1, loop=self.loop)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                return (
-                    await self.loop.create_connection(
-                        lambda: Connection(self), sock=sock, ssl=self._tls, server_hostname=self._server_name
-                    )
-                )[1]
+                _, connection = await self.loop.create_connection(
+                    lambda: Connection(self), sock=sock, ssl=self._tls, server_hostname=self._server_name
+                )
+                return connection
         except BaseException as error:
             if sock is not None:
                 sock.close()  # if no transport has it yet
-            if isinstance(error, TimeoutError):
+            if isinstance(error, TimeoutError) and error.errno is None:  # ours, not the system's
                 raise TooSlow(f"no connection within {self.waits.connect_s:g} s") from None
             raise
 
@@ -153,7 +155,7 @@ class Connections:
 
     def _look(self, stalled_s: float) -> None:
         self._looking, before = None, self.loop.time() - stalled_s
-        waiting = [connection for connection in self.open if connection.waits]
+        waiting = [connection for connection in self.standing if connection.waits]
         for connection in waiting:
             if connection.since <= before:
                 connection.fail(TooSlow(f"stopped sending for {stalled_s:g} s"))
@@ -162,9 +164,13 @@ class Connections:
 
 
 class Connection(asyncio.Protocol):
-    """One connection, which is asked one question at a time. `since` is when it last sent a byte, or fell idle."""
+    """One connection, which is asked one question at a time.
 
-    __slots__ = ("_answer", "_coming", "_connections", "_room", "over", "since", "transport")
+    `kept` says that it has answered before, `since` when it last sent a byte or fell idle, `over` comes with its end. Whether
+    it is `open` is for us to know: before Python 3.12 a transport of TLS does not say that the other side has closed it.
+    """
+
+    __slots__ = ("_answer", "_coming", "_connections", "_room", "_transport", "kept", "open", "over", "since")
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
@@ -172,26 +178,30 @@ class Connection(asyncio.Protocol):
         self._coming: asyncio.Future[Answer] = connections.loop.create_future()
         self._room: asyncio.Future[None] | None = None
         self.over: asyncio.Future[None] = connections.loop.create_future()
-        self.since = 0.0
+        self.open, self.kept, self.since = False, False, 0.0
 
     async def ask(self, head: bytes, body: bytes) -> Answer:
         """The answer. Raises OSError; then, and when it is cancelled, the connection is closed."""
-        connections, answer = self._connections, Answer()
-        self._answer = answer
-        self._coming = coming = connections.loop.create_future()
+        if not self.open:
+            raise Unanswered("the connection was closed as soon as it stood")
+        connections = self._connections
+        coming: asyncio.Future[Answer] = connections.loop.create_future()
+        self._answer, self._coming = Answer(), coming
         if connections.waits.stalled_s is not None:
             self.since = connections.loop.time()
             connections.watch()
         try:
             if len(body) <= PIECE_BYTES:
-                self.transport.write(head + body)
+                self._transport.write(head + body)
             else:
                 await self._pour(head, body)
             return await coming
-        finally:
+        except BaseException:
             self._answer = None
-            if not answer.keeps or coming.cancelled() or coming.exception() is not None:
-                self.transport.abort()
+            self.close()
+            if not coming.cancel() and not coming.cancelled():
+                coming.exception()  # nobody else will ask for it
+            raise
 
     @property
     def waits(self) -> bool:
@@ -199,13 +209,14 @@ class Connection(asyncio.Protocol):
         return self._answer is not None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's are no subclass of it
-        self._connections.open.add(self)
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are no subclass of it
+        self.open = True
+        self._connections.standing.add(self)
 
     def data_received(self, data: bytes) -> None:
         answer = self._answer
         if answer is None:  # nobody asked: what comes next could be taken for an answer to another question
-            self.transport.abort()
+            self.close()
             return
         if self._connections.waits.stalled_s is not None:
             self.since = self._connections.loop.time()
@@ -215,21 +226,15 @@ class Connection(asyncio.Protocol):
         except Broken as error:
             self.fail(error)
 
+    def eof_received(self) -> None:
+        self._end(None)
+        self.close()
+
     def connection_lost(self, error: Exception | None) -> None:
-        self._connections.open.discard(self)
+        self.open = False
+        self._connections.standing.discard(self)
         self.over.set_result(None)
-        if (answer := self._answer) is None:
-            return
-        if not answer.begun:
-            self.fail(Unasked(answer.broke_off))
-        elif error is not None:
-            self.fail(Broken(f"{answer.broke_off} ({error})"))
-        else:
-            try:
-                answer.end()
-                self._finish(answer)
-            except Broken as broken:
-                self.fail(broken)
+        self._end(error)
 
     def pause_writing(self) -> None:
         self._room = self._connections.loop.create_future()
@@ -238,6 +243,12 @@ class Connection(asyncio.Protocol):
         self.since = self._connections.loop.time()
         self._make_room()
 
+    def close(self) -> None:
+        """Ends it at once."""
+        if self.open:
+            self.open = False
+            self._transport.abort()
+
     def fail(self, error: OSError) -> None:
         """Whoever waits for the answer gets the error instead."""
         self._answer = None
@@ -245,9 +256,22 @@ class Connection(asyncio.Protocol):
             self._coming.set_exception(error)
         self._make_room()
 
+    def _end(self, error: Exception | None) -> None:
+        """The other side sends no more: an answer that was to come is whole by that, or broke off."""
+        if (answer := self._answer) is None:
+            return
+        try:
+            if error is not None or not answer.begun:
+                said = answer.broke_off + (f" ({error})" if error is not None else "")
+                raise Broken(said) if answer.begun else Unanswered(said)
+            answer.end()
+            self._finish(answer)
+        except Broken as broken:
+            self.fail(broken)
+
     def _finish(self, answer: Answer) -> None:
         self._answer = None
-        if self.transport.get_write_buffer_size():
+        if self._transport.get_write_buffer_size():
             answer.keeps = False  # it did not hear the question out
         if not self._coming.done():
             self._coming.set_result(answer)
@@ -260,57 +284,16 @@ class Connection(asyncio.Protocol):
 
     async def _pour(self, head: bytes, body: bytes) -> None:
         """Writes a large body as the other side takes it, or until it has answered."""
-        self.transport.write(head)
+        self._transport.write(head)
         view = memoryview(body)
         for start in range(0, len(view), PIECE_BYTES):
-            self.transport.write(view[start : start + PIECE_BYTES])
+            self._transport.write(view[start : start + PIECE_BYTES])
             if self._room is not None:
                 await self._room
             if self._coming.done():
                 if len(view) - start > PIECE_BYTES and self._coming.exception() is None:
                     self._coming.result().keeps = False
                 return
-
-
-class _Addresses:
-    """Where a host is, by the rule of `hosts.Resolver`; one look-up serves all who connect meanwhile."""
-
-    def __init__(self, host: str, port: int, resolver: Resolver, loop: asyncio.AbstractEventLoop) -> None:
-        self._host, self._port, self._resolver, self._loop = host, port, resolver, loop
-        self._lock, self._good_until = asyncio.Lock(), 0.0
-        self._found: list[Any] = []
-        self._error = ""
-
-    async def found(self) -> list[Any]:
-        """Addresses as `socket.getaddrinfo` gives them; raises OSError."""
-        async with self._lock:
-            if self._loop.time() >= self._good_until:
-                await self._look_up()
-        if self._error:
-            raise OSError(self._error)
-        return list(self._found)
-
-    async def close(self) -> None:
-        await self._resolver.close()
-
-    async def _look_up(self) -> None:
-        self._error = ""
-        try:
-            family = socket.AF_INET6 if ip_address(self._host).version == 6 else socket.AF_INET
-            self._found, self._good_until = [self._one(self._host, family, 0)], float("inf")
-            return
-        except ValueError:
-            pass  # a name
-        try:
-            named = await self._resolver.resolve(self._host, self._port)
-            self._found = [self._one(one["host"], one["family"], one["proto"]) for one in named]
-            self._good_until = self._loop.time() + NAMES_S
-        except OSError as error:
-            self._error, self._good_until = str(error), self._loop.time() + NO_NAME_S
-
-    def _one(self, ip: str, family: int, proto: int) -> Any:
-        place = (ip, self._port, 0, 0) if family == socket.AF_INET6 else (ip, self._port)
-        return (family, socket.SOCK_STREAM, proto, "", place)
 
 
 def _tls() -> ssl.SSLContext:

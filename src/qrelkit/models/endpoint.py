@@ -1,7 +1,8 @@
 """One address that is asked: bytes go out, status, headers and bytes come back, and every way of breaking off has a name.
 
-The only file here that opens sockets. Redirects, cookies, proxies and `.netrc` are not used: what was named is what is asked.
-Which hosts may be named at all is `hosts.py`'s to say.
+Redirects, cookies, proxies and `.netrc` are not used: what was named is what is asked. Which hosts may be named at all is
+`hosts.py`'s to say. Sockets are opened here (by aiohttp, for forms and files and lists) and in `connections.py` (for what is
+asked all the time), and nowhere else.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from qrelkit.core.errors import InputError, Unreachable
+from qrelkit.models.connections import Connections, TooSlow, Waits
 from qrelkit.models.hosts import Resolver
+from qrelkit.models.http1 import head
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
@@ -29,8 +32,8 @@ class Endpoint:
 
     A connection must stand within `connect_timeout_s`, the answer be whole within `timeout_s`, and between two of its bytes
     may pass `stalled_s` (None: as much as is left). With `closed`, no name but localhost is resolved. `secret` is taken out of
-    every text that a person may see; `at_once` bounds the connections. One session serves the running event loop; in another
-    loop a new one is opened.
+    every text that a person may see; `at_once` bounds the connections. They serve the running event loop; in another loop new
+    ones are opened.
     """
 
     base: URL
@@ -43,29 +46,28 @@ class Endpoint:
     stalled_s: float | None = None
     closed: bool = False
     url: URL = field(init=False)
+    _connections: Connections | None = field(default=None, init=False, repr=False)
     _session: ClientSession | None = field(default=None, init=False, repr=False)
     _late: _Late | None = field(default=None, init=False, repr=False)
-    _broken: tuple[type[Exception], ...] = field(default=(OSError,), init=False, repr=False)
+    _key: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.url = self._at(self.path)
+        self.url, self._key = self._at(self.path), self.secret.encode() if len(self.secret) >= KEY_FROM else b""
 
     async def post(self, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
         """Status, headers and body of the answer; raises Unreachable where none came whole."""
-        late = self._late
-        if late is None or late.loop is not asyncio.get_running_loop():
-            late = await self._open()
-        assert self._session is not None
-        data = body if len(body) <= LARGE_BODY else io.BytesIO(body)
+        late, connections = self._late, self._connections
+        if late is None or connections is None or late.loop is not asyncio.get_running_loop():
+            late, connections = await self._open()
         task = late.begins()
         try:
-            async with self._session.post(self.url, data=data, allow_redirects=False) as response:
-                return response.status, response.headers, self._without_key(await response.read())
+            answer = await connections.post(body)
+            return answer.status, answer.headers, self._without_key(answer.body)
         except asyncio.CancelledError:
             if not late.was(task):
                 raise
             raise self._unreachable(TimeoutError(), self.timeout_s) from None
-        except self._broken as error:
+        except OSError as error:
             raise self._unreachable(error, self.timeout_s) from None
         finally:
             late.ends(task)
@@ -85,12 +87,12 @@ class Endpoint:
         aiohttp, which says itself what type it is; `headers` override the endpoint's; `timeout_s` is for what takes longer.
         Raises InputError for an address elsewhere.
         """
-        from aiohttp import ClientTimeout, FormData
+        from aiohttp import ClientError, ClientTimeout, FormData
         from aiohttp.payload import Payload
 
         if self._late is None or self._late.loop is not asyncio.get_running_loop():
             await self._open()
-        assert self._session is not None
+        session = self._session = self._session or self._client()
         own = dict(headers or {})
         data = io.BytesIO(body) if isinstance(body, bytes) and len(body) > LARGE_BODY else body
         if isinstance(data, FormData):
@@ -100,18 +102,21 @@ class Endpoint:
         total = timeout_s or self.timeout_s
         limits = ClientTimeout(total=total, sock_connect=self.connect_timeout_s, sock_read=self.stalled_s)
         try:
-            async with self._session.request(
+            async with session.request(
                 method, self._at(path), data=data, headers=own, allow_redirects=False, timeout=limits
             ) as response:
                 return response.status, response.headers, self._without_key(await response.read())
-        except self._broken as error:
+        except (ClientError, OSError) as error:
             raise self._unreachable(error, total) from None
 
     async def close(self) -> None:
         """Closes the connections; the endpoint may be used again afterwards."""
-        session, self._session, self._late = self._session, None, None
+        connections, session, late = self._connections, self._session, self._late
+        self._connections = self._session = self._late = None
         if session is not None:
             await session.close()
+        if connections is not None and late is not None and late.loop is asyncio.get_running_loop():
+            await connections.close()
 
     @property
     def place(self) -> str:
@@ -124,8 +129,7 @@ class Endpoint:
 
     def _without_key(self, raw: bytes) -> bytes:
         """An answer in which nothing repeats the key: before it is cut for an error, or stored. (What is shorter is no key.)"""
-        key = self.secret.encode()
-        return raw.replace(key, b"***") if len(key) >= KEY_FROM and key in raw else raw
+        return raw.replace(self._key, b"***") if self._key and self._key in raw else raw
 
     def _at(self, path: str) -> URL:
         from yarl import URL
@@ -141,6 +145,8 @@ class Endpoint:
         """What broke off, in words that say which limit it was."""
         from aiohttp import ConnectionTimeoutError, SocketTimeoutError
 
+        if isinstance(error, TooSlow):
+            return Unreachable(f"{self.place}: {error}")
         if isinstance(error, ConnectionTimeoutError):
             return Unreachable(f"{self.place}: no connection within {self.connect_timeout_s:g} s")
         if isinstance(error, SocketTimeoutError):
@@ -150,21 +156,25 @@ class Endpoint:
         said = self.hidden(str(error) or type(error).__name__)
         return Unreachable(f"{self.place}: {said}; is the server running, and the address right?")
 
-    async def _open(self) -> _Late:
-        from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
-
+    async def _open(self) -> tuple[_Late, Connections]:
+        loop, waits = asyncio.get_running_loop(), Waits(self.connect_timeout_s, self.stalled_s)
         if self._session is not None and self._late is not None and self._late.loop.is_closed():
             await self._session.close()
+        self._session, self._late = None, _Late(loop, self.timeout_s)
+        begin = head(self.url, self.headers)
+        self._connections = Connections(self.url, begin, self.at_once, waits, closed=self.closed)
+        return self._late, self._connections
+
+    def _client(self) -> ClientSession:
+        from aiohttp import ClientSession, DummyCookieJar, TCPConnector
+
         resolver: Any = Resolver(self.closed, self.connect_timeout_s)
-        self._session = ClientSession(
+        return ClientSession(
             connector=TCPConnector(limit=self.at_once, resolver=resolver),
             cookie_jar=DummyCookieJar(),
             headers=self.headers,
-            timeout=ClientTimeout(total=None, sock_connect=self.connect_timeout_s, sock_read=self.stalled_s),
             trust_env=False,
         )
-        self._late, self._broken = _Late(asyncio.get_running_loop(), self.timeout_s), (ClientError, OSError)
-        return self._late
 
 
 def under(base: URL, path: str) -> URL:
@@ -179,7 +189,7 @@ def under(base: URL, path: str) -> URL:
 
 class _Late:
     """Ends posts that take longer than `timeout_s`. All have the same time, so the oldest is the first to be late and one
-    timer serves all: aiohttp's own, one for each post, is a tenth of the work of a whole post."""
+    timer serves all: one for each would be a good part of the work of a post."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, timeout_s: float) -> None:
         self.loop, self.timeout_s = loop, timeout_s

@@ -8,7 +8,9 @@ side, as whoever answers for it would decide where the data go.
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
+import time
 from collections.abc import Collection
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 LOCALHOST = "localhost"
 LOOPBACK = (LOCALHOST, "127.0.0.1", "::1")  # for `allow_hosts` where nothing may leave this machine
+FOUND_S = 10.0  # how long addresses that were found are good
+NOT_FOUND_S = 1.0  # and how long it is good that there are none
 
 
 def address(base_url: str, allow_hosts: Collection[str] | None = None) -> URL:
@@ -104,3 +108,43 @@ class Resolver:
         """Nothing is asked afterwards."""
         if self._system is not None:
             await self._system.close()
+
+
+class Addresses:
+    """Where a host is, by the rule of `Resolver`; one look-up serves all who want to connect meanwhile."""
+
+    def __init__(self, host: str, port: int, closed: bool, timeout_s: float) -> None:
+        self._host, self._port, self._resolver = host, port, Resolver(closed, timeout_s)
+        self._one_asks, self._good_until = asyncio.Lock(), 0.0
+        self._found: list[Any] = []
+        self._error = ""
+
+    async def found(self) -> list[Any]:
+        """Addresses as `socket.getaddrinfo` gives them; raises OSError where there is none, or none may be used."""
+        async with self._one_asks:
+            if time.monotonic() >= self._good_until:
+                await self._look_up()
+        if self._error:
+            raise OSError(self._error)
+        return list(self._found)
+
+    async def close(self) -> None:
+        """Nothing is asked afterwards."""
+        await self._resolver.close()
+
+    async def _look_up(self) -> None:
+        plain = _plain(self._host)
+        named: list[Any]
+        if plain is not None and plain != LOCALHOST:  # there is nothing to look up
+            named, good_s = [{"host": self._host, "family": socket.AF_INET6 if ":" in plain else socket.AF_INET}], math.inf
+        else:
+            try:
+                named, good_s, self._error = await self._resolver.resolve(self._host, self._port), FOUND_S, ""
+            except OSError as error:
+                named, good_s, self._error = [], NOT_FOUND_S, str(error)
+        self._found = [self._info(one["host"], one["family"]) for one in named]
+        self._good_until = time.monotonic() + good_s
+
+    def _info(self, ip: str, family: int) -> Any:
+        place = (ip, self._port, 0, 0) if family == socket.AF_INET6 else (ip, self._port)
+        return (family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", place)

@@ -115,10 +115,11 @@ class Answer:
         if not self.begun:
             return "the connection was closed before an answer came"
         if self.status < 200:
-            return "the answer broke off in its headers"
-        return f"the answer broke off after {self._got:,} {f'of {self._length:,} ' if self._length >= 0 else ''}bytes"
+            return "the answer was not completed, it broke off in its headers"
+        of = f" of {self._length:,}" if self._length >= 0 else ""
+        return f"the answer was not completed, it broke off after {self._got:,}{of} bytes"
 
-    def _read(self) -> Generator[None]:
+    def _read(self) -> Generator[None, None, None]:
         """The grammar of an answer, from its first byte to its last."""
         while self.status < 200:
             if not b"HTTP/1.".startswith(self._data[self._at : self._at + 7]):
@@ -170,16 +171,16 @@ class Answer:
             yield from self._until(b"\r\n", 0)
         left = HEAD_BYTES  # of trailers
         while line := (yield from self._until(b"\r\n", left)):
-            left -= len(line)
+            left = max(0, left - len(line))
         return bytes(body)
 
     def _until(self, mark: bytes, most: int) -> Reading:
         """What comes before `mark`, at most so many bytes; the mark is passed over."""
         looked = self._at
         while (end := self._data.find(mark, looked)) < 0 and len(self._data) - self._at < most + len(mark):
-            if b"\n\n" in self._data:
+            if self._data.find(b"\n\n", looked) >= 0:
                 raise Broken("ends its lines with a bare line feed, which is no HTTP/1.1")
-            looked = max(0, len(self._data) - self._at - len(mark) + 1)  # in what will then be left over, and more
+            looked = max(0, len(self._data) - self._at - len(mark) + 1)  # in what is then left over, followed by more
             yield
         if end < 0 or end - self._at > most:
             raise Broken(f"sent more than {most:,} bytes where {mark!r} was to come")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from qrelkit.core.errors import QrelkitError, Rejected
 from qrelkit.core.wire import Reply
 from qrelkit.models.local_batches import batches, by_halves
-from qrelkit.models.local_prompts import Prompts, whereabouts
+from qrelkit.models.local_prompts import Prompts, unheard, whereabouts
 from qrelkit.models.local_requests import PlainRequest, refuse_pictures
 from qrelkit.models.local_sampling import Chooser, Draw
 from qrelkit.models.local_weights import Weights
@@ -52,9 +52,10 @@ class Engine:
         if dtype == "auto":
             dtype = "float32" if self.device.type == "cpu" else "auto"
         try:
-            self.config, self.model = _loaded(weights, dtype)
-            self.model.to(self.device)
-            self.prompts = Prompts(weights, self.config, template or {})
+            with unheard(weights):
+                self.config, self.model = _loaded(weights, dtype)
+                self.model.to(self.device)
+                self.prompts = Prompts(weights, self.config, template or {})
         except QrelkitError:
             raise
         except Exception as error:  # whatever their readers of files raise

@@ -6,7 +6,8 @@ Control tokens inside a text (`<|im_end|>`, an image's placeholder) are read as 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from qrelkit.core.errors import Rejected
@@ -81,6 +82,23 @@ def whereabouts(weights: Weights) -> dict[str, Any]:
     """The arguments of `from_pretrained` that say where things come from; a folder never reaches for the network."""
     where: dict[str, Any] = {"local_files_only": bool(weights.digest) or weights.offline}
     return where | ({"revision": weights.revision} if weights.revision else {})
+
+
+@contextmanager
+def unheard(weights: Weights) -> Iterator[None]:
+    """No telemetry; and where nothing may come from the network, the hub's library opens no connection.
+
+    `local_files_only` alone is not enough: for the headers of a request that it will not make it fetches a list of agents.
+    """
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_DISABLE_TELEMETRY, constants.HF_HUB_OFFLINE
+    constants.HF_HUB_DISABLE_TELEMETRY = True
+    constants.HF_HUB_OFFLINE = before[1] or whereabouts(weights)["local_files_only"]
+    try:
+        yield
+    finally:
+        constants.HF_HUB_DISABLE_TELEMETRY, constants.HF_HUB_OFFLINE = before
 
 
 def _tokenizer(source: str, where: Mapping[str, Any]) -> Any:

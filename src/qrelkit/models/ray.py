@@ -11,16 +11,18 @@ from __future__ import annotations
 import os
 import pickle
 import threading
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 from qrelkit.core.errors import InputError, Rejected, Unreachable
 from qrelkit.core.wire import Reply
-from qrelkit.models.local import BATCHES_PER_CALL, Local, needs
+from qrelkit.models.local import Local, needs
 from qrelkit.models.local_batches import batches
 from qrelkit.models.local_requests import PlainRequest, refuse_pictures
 from qrelkit.models.local_weights import Weights
 
+REQUESTS_PER_DATASET, BATCHES_PER_DATASET = 512, 16  # at least, in all and per engine: a dataset takes a quarter of a second
 LOADED_WITHIN_S = 1800.0  # for a cluster that is to find room for the engines, or grow, and load them
 
 
@@ -80,7 +82,7 @@ class Ray(Local):
         super().__init__(name, **options)
         self.address, self.actors = address, actors
         self.allow_hosts = None if allow_hosts is None else {host.lower() for host in allow_hosts}
-        self.at_most = BATCHES_PER_CALL * self.options["batch_size"] * actors
+        self.at_most = max(REQUESTS_PER_DATASET, BATCHES_PER_DATASET * self.options["batch_size"] * actors)
         self._keepers: list[Any] = []
         self._sees = False
 
@@ -127,7 +129,7 @@ class Ray(Local):
             hand_over,
             fn_kwargs={"keepers": self._keepers},
             num_cpus=0,  # it only waits for a keeper
-            compute=ray.data.TaskPoolStrategy(size=2 * self.actors),  # so that a keeper always has its next batch
+            compute=ray.data.TaskPoolStrategy(size=min(2 * self.actors, len(given))),  # a keeper always has its next batch
         )
         out: list[Reply] = [Reply(text="", outcome="failed", error="stopped before it was answered")] * len(rows)
         for row in data.iter_rows():
@@ -146,8 +148,9 @@ def hand_over(row: dict[str, Any], keepers: Sequence[Any]) -> dict[str, Any]:
     return {"at": row["at"], "replies": pickle.dumps(ray.get(keeper.replies.remote(pickle.loads(row["requests"]))))}
 
 
-def connected(address: str | None) -> Any:
-    """Ray, connected: as the process is already, else to `address`, else to a cluster that is started on this machine.
+def connected(address: str | None, **settings: Any) -> Any:
+    """Ray, connected: as the process is already, else to `address`, else to a cluster that is started on this machine, with
+    `settings` of `ray.init`.
 
     Nothing is reported to anybody, and no dashboard is opened. Raises Unreachable where there is no cluster.
     """
@@ -160,13 +163,31 @@ def connected(address: str | None) -> Any:
     if not ray.is_initialized():
         place = {"address": address} if address else {"address": "local", "include_dashboard": False}
         try:
-            ray.init(**place, log_to_driver=False, logging_level="ERROR")
+            in_lasting_thread(lambda: ray.init(**place, log_to_driver=False, logging_level="ERROR", **settings))
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise Unreachable(f"no Ray cluster at {address or 'this machine'}: {_first_line(error)}") from error
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     return ray
+
+
+def in_lasting_thread(work: Callable[[], object]) -> None:
+    """Does the work in a thread that lives as long as the process: Linux ends Ray's servers with the *thread* that started them,
+    and ours end with every drive."""
+    done: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:  # handed over to the caller's thread, which raises it
+            done.set_exception(error)
+            return
+        done.set_result(None)
+        threading.Event().wait()
+
+    threading.Thread(target=run, name="qrelkit-ray", daemon=True).start()
+    done.result()
 
 
 def refuse_hosts(hosts: Iterable[str], allowed: Collection[str]) -> None:

@@ -63,8 +63,8 @@ def _longest(project: Project, stage: JudgeConfig) -> list[Request]:
 
 def _images(query: Query, groups: Iterable[Sequence[Document]]) -> Iterator[str]:
     """The digests of all images of a query and of some documents."""
-    for one in (query, *chain.from_iterable(groups)):
-        yield from (image.digest for image in one.images)
+    shown: list[Query | Document] = [query, *chain.from_iterable(groups)]
+    yield from (image.digest for one in shown for image in one.images)
 
 
 def _pictures(request: Request) -> int:

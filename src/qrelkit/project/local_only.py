@@ -1,8 +1,8 @@
 """`local_only: true` fails closed: whatever could reach another machine is refused before a socket is opened.
 
-    models        an address that is not allowed (models/hosts.py); weights come from this machine only; a cluster by its address
-    collection    irds: and plugins fetch what they have not got; a remote image is never opened by any source anyway
-    store         a PostgreSQL server by its exact address, or through a socket of this machine
+models        an address that is not allowed (models/hosts.py); weights come from this machine only; a cluster by its address
+collection    irds: and plugins fetch what they have not got; a remote image is never opened by any source anyway
+store         a PostgreSQL server by its exact address, or through a socket of this machine
 """
 
 from __future__ import annotations

@@ -142,9 +142,7 @@ def _leaving(
     model = project.model(config.model)
     host, here = host_of(model)
     requests = known[model.name].requests if model.name in known else (0.0, 0.0)
-    return Leaving(
-        stage=stage, model=model.name, host=host, this_machine=here, fields=tuple(fields), requests=requests, **about
-    )
+    return Leaving(stage=stage, model=model.name, host=host, this_machine=here, fields=tuple(fields), requests=requests, **about)
 
 
 def _pictures(collection: Collection, pairs: pl.DataFrame, most: int | None) -> int:
@@ -166,10 +164,11 @@ def _fields_of_judge(project: Project, one: JudgeConfig) -> list[str]:
     if may is not None and "images" not in may:
         seen = tuple(words.replace(", with captions", "") for words in seen)
     told = [f"{name} of documents" for name in one.fields]
-    texts = [name for name in ("title", "text") if may is None or name in may]
-    where = [f"{name} of documents (at most {one.max_document_chars:,} characters)" for name in texts]
+    texts = " and ".join(name for name in ("title", "text") if may is None or name in may)
+    where = [f"{texts} of documents (at most {one.max_document_chars:,} characters)"] if texts else []
     examples = [f"{one.examples.n} judged documents as examples, with their grades"] if one.examples else []
-    guided = ["the query's guideline"] if one.guided else []
+    written = project.config.guide is not None or project.store.guidelines().height
+    guided = ["guidelines of queries"] if one.guided and written else []
     prompt = read_prompt(project.prompt_of(one, "pointwise" if one.per_request == 1 else "group"), _purpose(one))
     return ["text of queries", *guided, *where, *told, *seen, *examples, *used_beside(prompt, may)]
 

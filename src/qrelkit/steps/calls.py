@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Sequence
 
 from qrelkit.core.doors import Model
-from qrelkit.core.errors import ModelError
 from qrelkit.core.wire import Reply, Request
 from qrelkit.steps.loop import settle, spoil
 
@@ -37,9 +36,11 @@ class Calls:
     async def _answer(self, batch: Sequence[tuple[Request, asyncio.Future[Reply]]]) -> None:
         try:
             replies = await self.model.replies([request for request, _ in batch])
-        except ModelError as error:
+        except BaseException as error:  # also one that nobody foresaw: whoever waits must not wait for ever
             for _, answer in batch:
                 spoil(answer, error)
+            if not isinstance(error, Exception):
+                raise
             return
         for (_, answer), reply in zip(batch, replies, strict=True):
             settle(answer, reply)
