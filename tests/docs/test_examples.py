@@ -69,6 +69,14 @@ def test_own_prompt_and_scale(shop: Path) -> None:
     assert "Judged(11 pairs, 0 known, 0 ungraded, by helper)" in out
 
 
+def test_expand_imageclef(tmp_path: Path) -> None:
+    out = called("expand_imageclef.py", "--pairs", "150", folder=tmp_path, QRELKIT_CACHE=str(tmp_path / "cache"))
+    assert "kappa 1.0000" in out  # the stand-in's rule is the one by which the collection was made
+    assert re.search(r"100 judged by people, \d+ relevant", out)
+    assert re.search(r"150 new from model", out)
+    assert (tmp_path / "expanded.qrels").read_text(encoding="utf-8").count("\n") == 250
+
+
 def text_of(body: dict[str, Any]) -> str:
     """All texts of a request's last message."""
     content = body["messages"][-1]["content"]

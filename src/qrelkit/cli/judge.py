@@ -54,7 +54,8 @@ def judge(
             done = ask(pairs, assessor, opened.collection, store=opened.store, models=models, progress=show, **dials)
     if output:
         done.write(output)
-    say(f"{done!r} · {done.tally.asked:,} requests · {money(done.tally.cost_usd, done.tally.unpriced)}")
+    cost = "paid for when collected" if batch and not done.tally.cost_usd else money(done.tally.cost_usd, done.tally.unpriced)
+    say(f"{done!r} · {done.tally.asked:,} requests · {cost}")
     for sentence in done.tally.batches:
         say(sentence)
     for warning in done.tally.warnings:

@@ -151,18 +151,22 @@ def progress(what: str, total: int, quiet: bool = False) -> Iterator[Callable[[T
             rate = tally.done / max(time.monotonic() - started, 1e-6)
             failed = f" · {tally.failed:,} failed" if tally.failed else ""
             spent = money(tally.cost_usd, tally.unpriced) + _to_go(tally, total)
-            bar.update(task, completed=tally.done, note=f"{rate:,.0f}/s · {spent}{failed}")
+            waits = f"waits until {tally.waits_for} · " if tally.waits_for else ""
+            bar.update(task, completed=tally.done, note=f"{waits}{rate:,.0f}/s · {spent}{failed}")
 
         yield show
 
 
 def _lines(what: str, total: int) -> Callable[[Tally], None]:
     started = said = time.monotonic()
-    shown = 0
+    shown, waited = 0, ""
 
     def show(tally: Tally) -> None:
-        nonlocal said, shown
+        nonlocal said, shown, waited
         now = time.monotonic()
+        if tally.waits_for != waited:
+            waited = tally.waits_for
+            say(f"{what}: waits until {waited}" if waited else f"{what}: goes on")
         if tally.done > shown and (now - said >= 10 or tally.done == total):
             said, shown = now, tally.done
             rate = tally.done / max(now - started, 1e-6)

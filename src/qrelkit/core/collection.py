@@ -16,7 +16,7 @@ from qrelkit.core.errors import InputError, UnknownName
 from qrelkit.core.image_digests import FileImage, ImageDigests
 from qrelkit.core.index import Index
 from qrelkit.core.qrels import Qrels
-from qrelkit.core.records import Document, Image, Query
+from qrelkit.core.records import Document, Image, LateDocument, Query
 from qrelkit.core.wire import digest_of
 
 IMAGE_SCHEMA = {"doc_id": pl.String, "digest": pl.String, "position": pl.Int64, "caption": pl.String, "name": pl.String}
@@ -99,6 +99,13 @@ class Collection:
         content = zip(ids, rows.tolist(), self._index.fields(rows), self._index.fingerprints(rows), strict=True)
         return (self._document(*each) for each in content)
 
+    def late_documents(self, doc_ids: Iterable[str]) -> Iterator[Document]:
+        """The same, but each is read from disk only when somebody looks at it, and again each time somebody does."""
+        ids = list(doc_ids)
+        rows = self._rows(ids)
+        content = zip(ids, self._index.fingerprints(rows), strict=True)
+        return (LateDocument(doc_id, fingerprint, partial(self.document, doc_id)) for doc_id, fingerprint in content)
+
     def contains(self, doc_ids: pl.Series) -> pl.Series:
         """Which of the ids are documents here, as booleans."""
         return pl.Series("known", self._index.rows(doc_ids.to_list()) >= 0, dtype=pl.Boolean)
@@ -163,13 +170,14 @@ class Collection:
         )
 
     def _image(self, row: Mapping[str, Any]) -> Image:
-        shown: dict[str, Any] = {name: row[name] for name in ("caption", "position", "name")}
         if not row["digest"]:
-            return FileImage(self._file(row), self._digests, **shown)
+            return FileImage(self._file(row), self._digests, caption=row["caption"], position=row["position"], name=row["name"])
+        shown: dict[str, Any] = {name: row[name] for name in ("caption", "position", "name")}
         return Image(digest=row["digest"], read=partial(read_image, Path(self._file(row)), row["digest"]), **shown)
 
     def _file(self, row: Mapping[str, Any]) -> str:
-        return os.path.join(self._index.folder, row["file"])
+        file: str = row["file"]
+        return file if os.path.isabs(file) else os.path.join(self._index.folder, file)
 
     @cached_property
     def _digests(self) -> ImageDigests:

@@ -110,9 +110,14 @@ class FileImage(Image):
     _path: str
 
     def __init__(self, path: str, digests: ImageDigests, *, caption: str = "", position: int = 0, name: str = "") -> None:
-        values = {"_path": path, "_digests": digests, "_digest": "", "read": self._read}
-        for slot, value in (values | {"caption": caption, "position": position, "name": name}).items():
-            object.__setattr__(self, slot, value)
+        put = object.__setattr__  # one by one: there are as many of these as figures of documents that are judged
+        put(self, "_path", path)
+        put(self, "_digests", digests)
+        put(self, "_digest", "")
+        put(self, "read", self._read)
+        put(self, "caption", caption)
+        put(self, "position", position)
+        put(self, "name", name)
 
     @property
     def digest(self) -> str:

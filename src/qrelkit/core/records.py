@@ -52,6 +52,42 @@ class Document:
     columns: Mapping[str, Any] = field(default_factory=dict, compare=False)
     fingerprint: str = ""
 
+    def whole(self) -> Document:
+        """This document with everything read."""
+        return self
+
+
+class LateDocument(Document):
+    """A document that is read when somebody looks at more than its id and fingerprint: a judge that has shown it before
+    does not."""
+
+    __slots__ = ("_read",)
+    _read: Callable[[], Document]
+
+    def __init__(self, doc_id: str, fingerprint: str, read: Callable[[], Document]) -> None:
+        object.__setattr__(self, "doc_id", doc_id)
+        object.__setattr__(self, "fingerprint", fingerprint)
+        object.__setattr__(self, "_read", read)
+
+    def whole(self) -> Document:
+        return self._read()
+
+    @property
+    def text(self) -> str:
+        return self._read().text
+
+    @property
+    def title(self) -> str:
+        return self._read().title
+
+    @property
+    def images(self) -> tuple[Image, ...]:
+        return self._read().images
+
+    @property
+    def columns(self) -> Mapping[str, Any]:
+        return self._read().columns
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pair:

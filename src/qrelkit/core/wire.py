@@ -206,6 +206,7 @@ class Reply:
     tokens_cached: int | None = None
     tokens_reasoning: int | None = None
     tokens_image: int | None = None
+    tokens_written: int | None = None  # of the input, into the provider's cache, which some charge for; only until it is priced
     cost_usd: float | None = None
     price: str = ""
     batch: bool = False

@@ -26,29 +26,36 @@ _WORD = re.compile(r"\w+")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Draw:
-    """The rule: how many, from where, which grades (all when empty), with which seed."""
+    """The rule: how many, from where, which grades (all when empty), with which seed; and what a query without any does: it
+    stops everything, or only its own pairs fail."""
 
     n: int
     rule: Literal["same_query", "other_queries"] = "other_queries"
     grades: tuple[int, ...] = ()
     seed: int = 0
+    missing: Literal["stop", "fail"] = "stop"
 
 
 def draw_examples(qrels: Qrels, collection: Collection, query_ids: Sequence[str], draw: Draw) -> Mapping[str, Sequence[Example]]:
-    """Examples per query. Raises Mismatch where a query cannot be given any: a missing example is never passed over."""
+    """Examples per query. A query that cannot be given any raises Mismatch, or with `missing: fail` has an empty list, which a
+    judge takes for a reason not to judge its pairs: a missing example is never passed over."""
     judged = qrels.graded
     if draw.grades:
         judged = judged.filter(pl.col("grade").is_in(draw.grades))
+    judged = judged.filter(collection.contains(judged["doc_id"]))
     if draw.rule == "other_queries":
         shared = _load(_in_turn(judged, draw), collection)
-        return {query_id: _similar_last(collection.query(query_id).text, shared) for query_id in query_ids}
-    out = {}
-    for query_id in query_ids:
-        own = judged.filter(pl.col("query_id") == query_id)
-        if own.is_empty():
-            raise Mismatch(f"{qrels.name} has no judged document for query {query_id!r} that could be an example")
-        out[query_id] = _similar_last(collection.query(query_id).text, _load(_in_turn(own, draw), collection))
-    return out
+        found = {query_id: _similar_last(collection.query(query_id).text, shared) for query_id in query_ids}
+    else:
+        found = {query_id: _own(query_id, judged, collection, draw) for query_id in query_ids}
+    if draw.missing == "stop" and (bare := next((query_id for query_id, shown in found.items() if not shown), None)) is not None:
+        raise Mismatch(f"{qrels.name} has no judged document for query {bare!r} that could be an example")
+    return found
+
+
+def _own(query_id: str, judged: pl.DataFrame, collection: Collection, draw: Draw) -> list[Example]:
+    rows = _in_turn(judged.filter(pl.col("query_id") == query_id), draw)
+    return _similar_last(collection.query(query_id).text, _load(rows, collection))
 
 
 def pairs_shown(examples: Mapping[str, Sequence[Example]]) -> pl.DataFrame:

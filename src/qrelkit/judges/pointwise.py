@@ -10,8 +10,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
+from qrelkit.core.collection import fingerprint_with_images
 from qrelkit.core.errors import UnknownName
 from qrelkit.core.guideline import CANNOT_JUDGE, Guideline, Scale
 from qrelkit.core.records import Document, Image, Judgment, Pair, Query
@@ -40,8 +41,9 @@ class Pointwise:
     """Implements the `Judge` door with a language model.
 
     `look` says what of a document it is given: its text only, with the `descriptions` of its images (image digest → text), or
-    with the images themselves. `examples` has the examples for each query, most similar last. `samples` > 1 asks each pair
-    several times and keeps the share of each grade as its probability; the grade is the most frequent, the lower one on a tie.
+    with the images themselves. `examples` has the examples for each query, most similar last; a query with an empty list there
+    lacks the example that it should have, and its pairs fail. `samples` > 1 asks each pair several times and keeps the share of
+    each grade as its probability; the grade is the most frequent, the lower one on a tie.
     """
 
     def __init__(
@@ -77,6 +79,8 @@ class Pointwise:
         shown: dict[str, Any] = {"shrink": self.look.shrink.key} if self.look.route == "shown" else {}
         if self.look.images is not None and self.look.route != "text":
             shown["images"] = self.look.images
+        if self.look.kind != "documents":
+            shown["look"] = self.look.kind
         if self.look.may_leave is not None:
             shown["may_leave"] = sorted(self.look.may_leave)
         return shown | {
@@ -100,9 +104,18 @@ class Pointwise:
     def query_key(self, query_id: str, fingerprint: str, images: Sequence[str]) -> str:
         """What of the query's side decides a judgment: the query with its images (digests), the descriptions used, its
         guideline's version, the examples shown."""
-        shown = [[e.query.fingerprint, e.document.fingerprint, e.grade] for e in self.examples.get(query_id, ())]
+        examples = self.examples.get(query_id, ())
+        shown: list[Any] = [[e.query.fingerprint, self._fingerprint(e.document), e.grade] for e in examples]
+        if self._lacks_example(query_id):
+            shown = ["missing"]  # never taken for a judgment that was to do without
         told = [self.descriptions.get(image) for image in images] if self.look.route == "described" else []
         return digest_of([fingerprint, self._version(query_id), shown, *([told] if told else [])])
+
+    def _fingerprint(self, document: Document) -> str:
+        return fingerprint_with_images(document) if self.look.route == "shown" else document.fingerprint
+
+    def _lacks_example(self, query_id: str) -> bool:
+        return query_id in self.examples and not self.examples[query_id]
 
     def doc_key(self, doc_id: str, fingerprint: str, images: Sequence[str]) -> str:
         """What of the document's side decides it: the document with its images (digests), the descriptions used."""
@@ -186,19 +199,21 @@ class Pointwise:
     def _example(self, example: Example, query: Query) -> tuple[Part, ...]:
         label = self.guideline.scale.labels[self.guideline.scale.values.index(example.grade)]
         other = example.query.query_id != query.query_id
-        document = self.look.at(example.document)[0]
-        words = {"query": leaving_query(example.query, self.look.may_leave), "document": document, "other_query": other}
+        document, cut = self.look.at(example.document)
+        case = leaving_query(example.query, self.look.may_leave)
+        words = {"query": case, "document": document, "other_query": other, "cut": cut}
         seen = self._seen(document.images)
         shown = text(self.prompt.render("example", label=label, grade=example.grade, **words, **seen, **self._words))
         return (shown, *self._pictures(document.images))
 
     def _document_side(self, document: Document) -> tuple[Part, ...]:
         if (long := self._long_blocks.get(document.doc_id)) is not None:
-            seen, cut = self.look.at(document)
-            return (long.again(lambda: self._document_block(seen, cut)), *self._pictures(seen.images))
+            again = long.again(lambda: self._document_block(*self.look.at(document.whole())))
+            shown = self.look.route == "shown"
+            return (again, *self._pictures(self.look.at(document.whole())[0].images)) if shown else (again,)
         known = self._document_parts.get(document.doc_id)
         if known is None:
-            seen, cut = self.look.at(document)
+            seen, cut = self.look.at(document.whole())
             block = text(self._document_block(seen, cut))
             known = (block, *self._pictures(seen.images))
             if block.chars > LONG_CHARS:
@@ -226,11 +241,15 @@ class Pointwise:
         return tuple(picture(image, self.look.shrink) for image in images) if self.look.route == "shown" else ()
 
     def _cannot_be_shown(self, pair: Pair) -> str:
-        """Why a pair cannot be judged as was asked for: a missing description or guideline is never passed over."""
+        """Why a pair cannot be judged as was asked for: nothing that is missing is ever passed over."""
+        if problem := self.look.lacks(pair.query):
+            return problem
+        if self._lacks_example(pair.query.query_id):
+            return f"query {pair.query.query_id} has no judged document that could be its example"
         if self.guideline.required and pair.query.query_id not in self.guideline.queries:
             return f"query {pair.query.query_id} has no guideline to be judged by; run `guide`, or approve one"
         if self.look.route == "described":
-            for image in (*pair.query.images, *pair.document.images[: self.look.images]):
+            for image in (*pair.query.images, *pair.document.whole().images[: self.look.images]):
                 if image.digest not in self.descriptions:
                     return f"image {image.name or image.digest[:12]} has no description; run `describe` first"
         return ""
@@ -328,6 +347,7 @@ class Look:
     """What of a document an assessor is given: the route its images take, further columns by name, how much text, how many of
     its images (the first; None is all), and of all that only what `may_leave` (`judges/leaving.py`; None is everything)."""
 
+    kind: ClassVar[str] = "documents"
     route: str = "text"
     fields: tuple[str, ...] = ()
     max_document_chars: int = 40_000
@@ -339,6 +359,10 @@ class Look:
         if self.route not in ROUTES:
             raise UnknownName("route", self.route, ROUTES)
         refuse_look(self.route, self.fields, self.may_leave)
+
+    def lacks(self, query: Query) -> str:
+        """What a query must have to be judged, and has not; "" where nothing is missing."""
+        return ""
 
     def at(self, document: Document) -> tuple[Document, int]:
         """The document as seen, and after how many characters it was cut (0: not at all)."""

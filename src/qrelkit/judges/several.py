@@ -74,6 +74,14 @@ def models_of(settings: Mapping[str, Any]) -> Sequence[str]:
     return list(settings.get("models", [one] if one else []))
 
 
+def looks_at_images(settings: Mapping[str, Any]) -> bool:
+    """Whether a judge of these settings may be given images in some form; of one that says nothing of it, that is not known."""
+    if "judges" in settings:
+        return any(looks_at_images(judge) for judge in settings["judges"])
+    alone = settings.get("kind") == "labels" or str(settings.get("judge", "")).startswith("lexical")
+    return not alone and settings.get("route") != "text"
+
+
 def gives_probabilities(settings: Mapping[str, Any]) -> bool:
     """Whether a judge of these settings says how probable each grade is: by several samples, its tokens' own probabilities, the
     votes of a panel, or as one of the stages of a cascade."""

@@ -163,6 +163,7 @@ def read_reply(data: Mapping[str, Any], latency_s: float | None = None) -> Reply
         served=data.get("model") or "",
         finish=finish,
         tokens_in=None if fresh is None else fresh + (cached or 0) + (written or 0),
+        tokens_written=written,
         tokens_out=usage.get("output_tokens"),
         tokens_cached=cached,
         tokens_reasoning=(usage.get("output_tokens_details") or {}).get("thinking_tokens"),

@@ -140,7 +140,7 @@ class Chat:
 
     def cost_usd(self, reply: Reply) -> float | None:
         """Dollars by the prices given; None where the price or the count of tokens is unknown."""
-        return None if self._price is None else self._price.cost(reply)
+        return None if self._price is None else self._price.cost(reply, written=reply.tokens_written or 0)
 
     def tokens_in(self, request: Request) -> int:
         """About how many input tokens a request is, images by the model's own rule where the price table has one."""

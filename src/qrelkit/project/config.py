@@ -14,9 +14,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from qrelkit.core.errors import InputError, UnknownName
+from qrelkit.project.presets import with_preset
 
 NAME = "qrelkit.yaml"
 
@@ -42,6 +43,7 @@ class ExamplesConfig(_Strict):
     rule: Literal["same_query", "other_queries"] = "other_queries"
     grades: list[int] = []
     seed: int = 0
+    missing: Literal["stop", "fail"] = "stop"  # what happens where a query has none
 
 
 class StageConfig(_Strict):
@@ -67,6 +69,7 @@ class JudgeConfig(StageConfig):
     With `cascade` or `panel` it is several judges; what one of them does not say it takes from the keys beside them.
     """
 
+    preset: str = ""  # keys by a name (`project/presets.py`)
     model: str = "lexical"
     route: Literal["text", "described", "shown"] = "text"
     guided: bool = True
@@ -86,6 +89,11 @@ class JudgeConfig(StageConfig):
     name: str = ""
     analyzer: str = "auto"  # lexical: how texts become terms
     cuts: str = "quantile"  # lexical: quantile, or the assessor whose qrels the cuts are learnt from
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset(cls, said: Any) -> Any:
+        return with_preset(said) if isinstance(said, dict) else said
 
 
 class ModelConfig(_Strict):

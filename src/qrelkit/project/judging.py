@@ -18,6 +18,7 @@ from qrelkit.steps.forgotten import forgotten
 
 if TYPE_CHECKING:
     from qrelkit.judges.pointwise import Look, Pointwise
+    from qrelkit.judges.prompt import Prompt
     from qrelkit.project.project import Project
 
 LABELS = "labels:"
@@ -98,13 +99,14 @@ def _of_model(project: Project, stage: JudgeConfig, pool: Pool, descriptions: Ma
         "samples": stage.samples,
         "examples": project.examples(query_ids, stage),
         "descriptions": descriptions,
-        "look": _look(stage, project.config.may_leave),
         "name": stage.name,
     }
     model, guideline = project.model(stage.model).name, project.guideline(stage, draft=draft)
+    shipped, purpose = ("pointwise", "judge") if stage.per_request == 1 else ("group", "group")
+    prompt = read_prompt(project.prompt_of(stage, shipped), purpose)
+    options["look"] = _look(stage, prompt, project.config.may_leave)
     if stage.per_request == 1:
-        return Pointwise(model, guideline, read_prompt(project.prompt_of(stage, "pointwise"), "judge"), **options)
-    prompt = read_prompt(project.prompt_of(stage, "group"), "group")
+        return Pointwise(model, guideline, prompt, **options)
     return Groupwise(model, guideline, prompt, per_request=stage.per_request, seed=stage.seed, **options)
 
 
@@ -135,10 +137,16 @@ def _cuts(project: Project, name: str) -> Literal["quantile"] | Qrels:
     return human[name]
 
 
-def _look(stage: JudgeConfig, may_leave: Sequence[str] | None) -> Look:
+def _look(stage: JudgeConfig, prompt: Prompt, may_leave: Sequence[str] | None) -> Look:
+    """What the judge is given of a document, in the way that its prompt asks for (`look:` in its front matter)."""
+    from qrelkit.judges.article import Articles
     from qrelkit.judges.pointwise import Look
 
-    return Look(
+    looks = {look.kind: look for look in (Look, Articles)}
+    wanted = prompt.meta.get("look", "documents")
+    if wanted not in looks:
+        raise UnknownName(f"look in the front matter of prompt {prompt.name}", str(wanted), looks)
+    return looks[wanted](
         route=stage.route,
         fields=tuple(stage.fields),
         max_document_chars=stage.max_document_chars,

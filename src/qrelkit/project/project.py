@@ -79,7 +79,7 @@ class Project:
             if self.config.local_only and not self.at(spec).exists():
                 refuse_source(spec)
             return load(spec if spec.startswith("irds:") else str(self.at(spec)))
-        return load(**{k: str(self.at(v)) if k in ("documents", "queries") else v for k, v in spec.items()})
+        return load(**{k: str(self.at(v)) if k in ("documents", "queries", "imageclef") else v for k, v in spec.items()})
 
     @cached_property
     def store(self) -> Store:
@@ -182,6 +182,10 @@ class Project:
         return weights_in(queries.select("query_id", column), f"weight: {column}")
 
     # models
+
+    def use(self, model: Model) -> None:
+        """Takes a model object for its name: one of your own, or one with options that the configuration does not have."""
+        self._models[model.name] = model
 
     def model(self, name: str) -> Model:
         """The model behind `provider:name`; one object per name. Refuses what `local_only` does not allow."""
@@ -334,7 +338,7 @@ class Project:
         human = self.human()
         if not human:
             raise Mismatch("judge.examples needs human qrels to draw from, and there are none")
-        draw = Draw(n=wanted.n, rule=wanted.rule, grades=tuple(wanted.grades), seed=wanted.seed)
+        draw = Draw(n=wanted.n, rule=wanted.rule, grades=tuple(wanted.grades), seed=wanted.seed, missing=wanted.missing)
         first = next(iter(human.values()))
         return draw_examples(Qrels(without_forgotten(first.frame, self.store), first.name), self.collection, query_ids, draw)
 

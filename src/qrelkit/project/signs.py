@@ -59,11 +59,11 @@ def signs(project: Project) -> list[Sign]:
 
 
 def _unanswered(store: Store) -> Look:
-    """Claims of sessions that died: at most as many per crash as were asked at once."""
+    """Claims of sessions that died: what was asked at once and, where answers take long, what was held ready."""
     rows = store.unanswered()
     if rows.height:
         sessions = rows["session"].n_unique()
-        named = ", ".join(rows["digest"])
+        named = ", ".join(rows["digest"].head(3)) + (" …" if rows.height > 3 else "")
         when = str(rows["sent"].max())
         what = f"{counted(rows.height, 'request')} of {counted(sessions, 'session')} that died, the last sent {when}"
         return True, f"{what}; they may have been paid, and are asked again: {named}"

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -108,7 +108,7 @@ class ImageClef:
         """Figures by the stem of their file; of two files of one stem the first counts, and the other is listed."""
         found: dict[str, str] = {}
         for path in self._pictures:
-            first = found.setdefault(PurePath(path).stem, path)
+            first = found.setdefault(_stem(path.rpartition("/")[2]), path)
             if first != path:
                 images.leave("duplicate_figures", path, f"{first} counts")
         return found
@@ -117,7 +117,7 @@ class ImageClef:
         found: list[StoredImage] = []
         missing: list[str] = []
         for position, figure in enumerate(article.figures):
-            file = files.get(figure.stem) or files.get(PurePath(figure.stem).stem)
+            file = files.get(_stem(figure.stem))
             if file is None:
                 missing.append(figure.stem or f"figure {position + 1}")
                 images.leave("missing_figures", f"{missing[-1]} of {article.doi}")
@@ -141,6 +141,12 @@ def inside(folder: Path, name: str) -> Path | None:
     if exact.exists():
         return exact
     return next((path for path in sorted(folder.iterdir()) if path.name.lower() == name), None)
+
+
+def _stem(name: str) -> str:
+    """The name of a figure as its file and its article have in common: without suffix, in lower case."""
+    stem, suffix = os.path.splitext(name.lower())
+    return stem if suffix in PICTURES else name.lower()
 
 
 def _query(path: Path, number: int, topic: Topic, images: ImageFiles) -> Entry:

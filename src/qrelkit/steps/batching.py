@@ -31,6 +31,7 @@ class Batching:
         self.wanted, self.submitting = terms.batch, False
         self.waiting: dict[str, list[Request]] = {}
         self.mb: dict[str, float] = {}
+        self.collected: set[str] = set()  # requests whose replies this drive has brought
         self.expected_usd = 0.0
         if self.wanted:
             for model in sender.models.values():
@@ -103,6 +104,7 @@ class Batching:
         replies = {digest: self._taken(model, digest, reply) for digest, reply in batch.replies.items()}
         self.store.add_batch_replies(row.tag, replies)
         self.store.end_batch(row.tag)
+        self.collected.update(replies)
         answered = sum(reply.outcome != "failed" for reply in replies.values())
         left = f"; {row.requests - answered:,} were not answered and are asked again" if answered < row.requests else ""
         self.tally.batches.append(f"batch {ticket}: {answered:,} of {row.requests:,} requests answered{left}")

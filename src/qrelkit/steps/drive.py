@@ -133,6 +133,7 @@ class Driver(Generic[T]):
         finally:
             self.store.end_session(self.session)
             for model in self.models.values():
+                self.tally.notes += getattr(model, "notes", ())
                 await model.close()
 
     def _ended(self) -> Tally:
@@ -294,8 +295,9 @@ class Driver(Generic[T]):
             else:
                 self.sends.add(self.loop.create_task(self._send(digest, request)))
         elif isinstance(found, Reply):
-            self.tally.known += 1
-            self.tally.saved_usd += found.cost_usd or 0.0
+            if digest not in self.batching.collected:  # that one was paid for by this drive
+                self.tally.known += 1
+                self.tally.saved_usd += found.cost_usd or 0.0
             self._deliver(digest, replace(found, known=True, request=digest))
         elif found - time.time() > A_WHILE_S:
             self._let_go(digest)

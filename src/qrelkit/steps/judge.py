@@ -27,7 +27,7 @@ from qrelkit.core.records import PAID, Judgment, Pair
 from qrelkit.core.wire import digest_of
 from qrelkit.formats.tables import write_table
 from qrelkit.formats.trec import write_qrels
-from qrelkit.judges.several import gives_probabilities
+from qrelkit.judges.several import gives_probabilities, looks_at_images
 from qrelkit.steps.drive import drive
 from qrelkit.steps.forgotten import forgotten, last_keys
 from qrelkit.steps.tally import Tally
@@ -157,10 +157,10 @@ def with_keys(
         raise UnknownName("query", str(missing[0]), collection.queries["query_id"].to_list())
     query_keys = [judge.query_key(q, f, [i.digest for i in collection.query(q).images]) for q, f in queries.iter_rows()]
     doc_ids = pairs.filter(~pl.col("doc_id").is_in(gone.implode()))["doc_id"].unique(maintain_order=True)
-    prints = collection.fingerprints(doc_ids)
     images: dict[str, list[str]] = {}
-    known = collection.images().select("doc_id", "digest", "position").filter(pl.col("doc_id").is_in(doc_ids.implode()))
-    for doc_id, digest, _ in known.sort("doc_id", "position").iter_rows():
+    shown = collection.images(doc_ids if looks_at_images(judge.settings) else doc_ids.head(0))  # may read files for digests
+    prints = collection.fingerprints(doc_ids, shown)
+    for doc_id, digest in shown.sort("doc_id", "position").select("doc_id", "digest").iter_rows():
         images.setdefault(doc_id, []).append(digest)
     doc_keys = [judge.doc_key(d, f, images.get(d, ())) for d, f in zip(doc_ids, prints, strict=True)]
     by_query = pl.DataFrame({"query_id": queries["query_id"], "query_key": query_keys}, schema_overrides={"query_key": pl.String})
@@ -191,11 +191,12 @@ def _groups(todo: pl.DataFrame, collection: Collection) -> Iterator[list[Pair]]:
     """The pairs as records, lazily, group by group."""
     columns = todo.select("group", *PAIR, "query_key", "doc_key", "sample")
     for query_id, rows in groupby(columns.iter_rows(), key=lambda row: row[1]):
-        query = collection.query(query_id)
-        for _, group in groupby(rows, key=lambda row: row[0]):
+        query, own = collection.query(query_id), list(rows)
+        documents = collection.late_documents(row[2] for row in own)
+        for _, group in groupby(own, key=lambda row: row[0]):
             yield [
-                Pair(query=query, document=collection.document(d), query_key=qk, doc_key=dk, sample=sample)
-                for _, _, d, qk, dk, sample in group
+                Pair(query=query, document=next(documents), query_key=query_key, doc_key=doc_key, sample=sample)
+                for _, _, _, query_key, doc_key, sample in group
             ]
 
 

@@ -262,7 +262,7 @@ class Sender:
             self.stop(error)
         elif self.rejections[1] >= GIVE_UP_AFTER:
             what = f"{GIVE_UP_AFTER} requests in a row were rejected alike"
-            self.stop(Rejected(f"{what}; the last one: {error}. What was answered is kept", fatal=True))
+            self.stop(Rejected(f"{what}; the last one: {error}; what was answered is kept", fatal=True))
 
     def _count_unreached(self, error: str) -> None:
         """Gives up an endpoint that answers nobody. (A rejected request was answered: it does not count here.)"""
@@ -270,4 +270,4 @@ class Sender:
         self.failures_in_a_row += 1
         if self.failures_in_a_row >= GIVE_UP_AFTER:
             what = f"{GIVE_UP_AFTER} requests in a row failed; the last said: {error}"
-            self.stop(Unreachable(f"{what}. What was answered is kept; run again later"))
+            self.stop(Unreachable(f"{what}; what was answered is kept, run again later"))

@@ -7,7 +7,7 @@ from typing import Literal
 
 from qrelkit.core.doors import Model
 from qrelkit.core.errors import InputError
-from qrelkit.core.wire import Reply, Request, Text
+from qrelkit.core.wire import Reply, Request
 
 COUNTS = ("asked", "known", "joined", "failed", "unpriced")
 TOKENS = ("tokens_in", "tokens_out", "tokens_cached", "tokens_reasoning", "tokens_image")
@@ -42,6 +42,7 @@ class Tally:
     busy_s: float = 0.0
     waits_for: str = ""
     batches: list[str] = field(default_factory=list)  # what became of batches, in words
+    notes: list[str] = field(default_factory=list)  # what a server would not have and was no longer sent
     stopped: Stopped = ""
     served: dict[str, set[str]] = field(default_factory=dict)
     errors: dict[str, int] = field(default_factory=dict)
@@ -60,17 +61,17 @@ class Tally:
         ]
         if self.cut:
             out.append(f"{self.cut} prompts were cut by the server: its context is too short for them")
+        out += self.notes
         return out + [f"{count} × {error}" for error, count in sorted(self.errors.items())]
 
 
 def worst_case_usd(model: Model, request: Request, *, batch: bool = False) -> float:
-    """What a request may cost at most, before anything is known: its own length in characters as tokens, the whole output.
+    """What a request may cost at most, before anything is known: twice the tokens we reckon with, and the whole output.
 
     Raises InputError where the model's price is unknown: a budget cannot be kept then.
     """
-    texts = sum(p.chars for m in request.messages for p in m.parts if isinstance(p, Text))
-    tokens_in = max(texts, model.tokens_in(request))
-    cost = model.cost_usd(Reply(text="", tokens_in=tokens_in, tokens_out=request.settings.max_tokens or 4096, batch=batch))
+    dearest = Reply(text="", tokens_in=2 * model.tokens_in(request), tokens_out=request.settings.max_tokens or 4096, batch=batch)
+    cost = model.cost_usd(dearest)
     if cost is None:
         raise InputError(f"a budget needs prices and none is known for {model.name}: add it under `prices:`")
     return cost
