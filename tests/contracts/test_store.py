@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from contract_clock import Clock
 from qrelkit.core.doors import Store
 from qrelkit.core.errors import StoreError
 from qrelkit.core.records import OUTCOMES, Image, Judgment
@@ -107,6 +108,18 @@ def test_money_is_counted_since_a_moment(store):
     assert [store.spent_usd(start + n) for n in (0, 1, 3, 4, 1)] == [4.0, 3.0, 1.0, 0.0, 3.0]
     store.add_replies([(asked("q4"), Reply(text="a", cost_usd=0.5))])
     assert (store.spent_usd(start + 1), store.spent_usd()) == (3.5, 4.5)
+
+
+def test_money_since_a_moment_goes_on_being_counted(make_store):
+    store = make_store(clock := Clock(0))
+    store.add_replies([(asked("old"), Reply(text="a", cost_usd=4.0))])
+    clock.now += 100
+    since = clock.now
+    assert store.spent_usd(since) == 0.0
+    for n, spent in enumerate((1.0, 2.0, 3.0)):
+        store.add_replies([(asked(f"q{n}"), Reply(text="a", cost_usd=1.0)), (asked(f"free{n}"), Reply(text="a"))])
+        assert store.spent_usd(since) == spent
+    assert store.spent_usd() == 7.0
 
 
 def test_each_price_is_what_its_reply_was_reckoned_by(store):
@@ -324,6 +337,40 @@ def test_a_paid_answer_without_grade_replaces_an_older_grade(store):
     store.add_judge("k", "j", {})
     store.add_judgments("k", [graded("q", "a", 2), graded("q", "a", None, "unparsable", sample=1)])
     assert counting(store) == [("q", "a", None, "unparsable", 1)]
+
+
+def test_a_verdict_that_another_stored_meanwhile_is_left_out(make_store):
+    """Two processes worked on one pool: each reply was paid once and became a judgment in both."""
+    one, two = make_store(), make_store()
+    if type(one).__name__ == "MemoryStore":
+        two = one
+    one.add_judge("k", "gpt", {})
+    one.add_judge("other", "gpt", {})
+    assert one.known("k").is_empty()
+    assert two.known("k").is_empty()
+    r = asked("q").digest
+    same = graded("q", "d", request=r)
+    one.add_judgments(
+        "k", [same, graded("q", "e", request=r), graded("q", "person"), graded("q", "f", None, "failed", request=r)]
+    )
+    changes = ({"grade": 0}, {"sample": 1}, {"request": asked("p").digest}, {"doc_key": "z"})
+    others = [replace(same, **change) for change in changes]
+    two.add_judgments("k", [graded("q", "person"), same, *others, graded("q", "f", None, "failed", request=r)])
+    two.add_judgments("other", [same])
+    one.add_judgments("k", [graded("q", "g", request=r), others[0]])
+    assert one.judgments("k").select("doc_id", "grade", "sample", "doc_key").rows() == [
+        ("d", 1, 0, ""),
+        ("e", 1, 0, ""),
+        ("person", 1, 0, ""),
+        ("f", None, 0, ""),
+        ("person", 1, 0, ""),
+        ("d", 0, 0, ""),
+        ("d", 1, 1, ""),
+        ("d", 1, 0, ""),
+        ("d", 1, 0, "z"),
+        ("g", 1, 0, ""),
+    ]
+    assert one.judgments("other").height == 1
 
 
 def test_judgments_of_an_unknown_judge_are_refused(store):

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from contract_clock import Clock
 from qrelkit.core.errors import StoreError
 from qrelkit.core.records import Image, Judgment
 from qrelkit.core.wire import Message, Reply, Request, Schema, Shrink, picture, text
@@ -122,6 +123,31 @@ def test_what_another_session_is_at_work_on_is_not_settled_yet(make_store):
     assert len(parts_of(store.conversation(other.digest))) == 3
     store.add_batch_replies("t", {asked("three").digest: Reply(text="3")})
     assert len(parts_of(store.conversation(asked("three").digest))) == 3
+    assert store.verify() == []
+
+
+def test_what_was_paid_and_has_not_become_a_judgment_is_not_settled_by_somebody_else(make_store):
+    """One drive dies, one is stopped, and another judge finishes."""
+    store = make_store(clock := Clock(0), keep="grades")
+    dead, stopped = store.open_session("judge"), store.open_session("judge")
+    store.exchange(dead, [], [(asked("one"), Reply(text="1")), (asked("two"), Reply(text="2")), (asked("bad"), Reply(text="3"))])
+    store.exchange(stopped, [], [(asked("four"), Reply(text="4"))])
+    store.end_session(stopped)
+    clock.now += 100  # silent for too long
+    store.add_judge("k", "gpt", {})
+    failed = replace(judged("d3", asked("bad")), grade=None, outcome="failed")
+    store.add_judgments("k", [judged("d2", asked("two")), failed])
+    last = store.open_session("judge")
+    store.exchange(last, [], [(asked("five"), Reply(text="5"))])
+    store.end_session(last)
+    store.settle()
+    digests = {said: asked(said).digest for said in ("one", "two", "bad", "four", "five")}
+    assert store.replies([*digests.values()]).keys() == {digests["one"], digests["bad"], digests["four"]}
+    again = store.open_session("judge")
+    assert store.exchange(again, [*digests.values()]).keys() == {digests["one"], digests["bad"], digests["four"]}
+    store.end_session(again)
+    store.settle()  # whoever was given them has made judgments of them
+    assert store.replies([*digests.values()]) == {}
     assert store.verify() == []
 
 

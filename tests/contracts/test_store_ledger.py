@@ -184,6 +184,15 @@ def test_a_batch_holds_its_requests_until_it_ends(make_store):
     assert store.batched("t1") == sorted(digests("a", "b"))
 
 
+def test_a_batch_that_nobody_ends_holds_its_requests_for_two_days(make_store):
+    store = make_store(clock := Clock(0))
+    store.add_batch("t1", [asked("a")])
+    clock.now += 2 * DAY
+    assert store.exchange(store.open_session("judge"), digests("a")) == {}
+    store.add_batch("t2", [asked("a")])  # handed over again: held by the second
+    assert store.exchange(store.open_session("judge"), digests("a")) == dict.fromkeys(digests("a"), START + 4 * DAY)
+
+
 def test_what_comes_back_is_stored_once_and_failed_requests_become_attempts(make_store):
     store = make_store(clock := Clock(0))
     store.add_batch("t1", [asked("a"), asked("b"), asked("c")])

@@ -148,3 +148,24 @@ def test_the_host_is_named_without_its_boot(where):
         (row,) = store.unanswered().rows(named=True)
         assert row["host"] == living.host().split()[0]
         assert orjson.loads(orjson.dumps(row))["sent"] == "2001-09-09T01:46:40.000Z"
+
+
+def test_what_a_session_took_that_died_is_said_once_by_the_next_and_taken_back_where_it_lives_after_all(where):
+    now = [1_000_000.0]
+    with SqlStore(where, now=lambda: now[0]) as silent, SqlStore(where, now=lambda: now[0]) as store:
+        session = silent.open_session("judge k")
+        replies = [Reply(text="1", cost_usd=0.5, tokens_in=10, tokens_out=2), Reply(text="2", tokens_in=7)]
+        silent.exchange(session, [], [(asked(r.text), r) for r in replies])
+        store.end_session(store.open_session("judge k"))
+        assert store.spending().is_empty()  # it lives
+        now[0] += 100
+        for _ in range(2):
+            store.end_session(store.open_session("guide g"))
+            (row,) = store.spending().rows(named=True)
+            assert (row["stage"], row["key"], row["asked"], row["unpriced"]) == ("judge", "k", 2, 1)
+            assert (row["tokens_in"], row["tokens_out"], row["cost_usd"]) == (17, 2, 0.5)
+        silent.exchange(session, [], [(asked("3"), Reply(text="3", cost_usd=0.25))])
+        silent.end_session(session)
+        silent.add_spending("judge", "k", {"asked": 3, "cost_usd": 0.75})
+        (row,) = store.spending().rows(named=True)
+        assert (row["asked"], row["cost_usd"], row["tokens_in"], row["seconds"]) == (3, 0.75, 0, 0.0)

@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -71,7 +72,8 @@ class Provider(Endpoint):
 
     async def collect(self, ticket: str) -> Batch:
         await self.at_collect()
-        return Batch(ended=self.ended, replies={r.digest: echo(r, batch=True) for r in self.batches[ticket][1]} if self.ended else {})
+        replies = {r.digest: echo(r, batch=True) for r in self.batches[ticket][1]}
+        return Batch(ended=self.ended, replies=replies if self.ended else {})
 
     def cost_usd(self, reply: Reply) -> float | None:
         return 0.5 if reply.batch else 1.0
@@ -114,22 +116,11 @@ def run(flows: Iterable[Flow[Any]], model: Endpoint, store: Store, **dials: Any)
 
 
 def within(seconds: float, work: Callable[[], Any]) -> Any:
-    """What the work returns or raises; AssertionError where it does not end in time (its thread is left behind)."""
-    box: list[Any] = []
-
-    def caught() -> None:
-        try:
-            box.append((work(), None))
-        except BaseException as error:
-            box.append((None, error))
-
-    thread = threading.Thread(target=caught, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    assert box, f"it hangs, or takes more than {seconds:g} s"
-    ((value, error),) = box
-    if error is not None:
-        raise error
+    """What the work returns or raises; a drive that takes longer gets Ctrl-C, twice, and that is an AssertionError."""
+    started = time.monotonic()
+    with ctrl_c(seconds, seconds + 0.2, seconds + 0.4):
+        value = work()
+    assert time.monotonic() - started < seconds, "it hung until Ctrl-C"
     return value
 
 

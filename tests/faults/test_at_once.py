@@ -9,30 +9,14 @@ from threading import Barrier
 import pytest
 
 import qrelkit as qk
-from faults.many import expected, judging, point, verdict, write_many
+from faults.many import write_many
 from qrelkit.core.errors import StoreError
 from qrelkit.stores.sql import SqlStore
-from servers.chat import ChatServer
 
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
     return write_many(tmp_path)
-
-
-def test_two_processes_at_once_end_in_one_table(shop: Path) -> None:
-    with ChatServer(answer=verdict, delay_s=0.01) as server:
-        point(shop, server.url)
-        with judging(shop, "judge", "--dry-run") as process:  # index and store are there before the two begin
-            process.wait(30)
-        with judging(shop) as first, judging(shop) as second:
-            for process in (first, second):
-                _, words = process.communicate(timeout=60)
-                assert process.returncode == 0, words
-    with SqlStore(shop / ".qrelkit" / "store.db") as store:
-        (judge,) = store.judges()["judge_key"]
-        known = {(q, d): g for q, d, g in store.known(judge).select("query_id", "doc_id", "grade").rows()}
-    assert known == expected()
 
 
 def test_many_open_a_collection_for_the_first_time(shop: Path) -> None:

@@ -4,52 +4,49 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from faults.endpoints import Endpoint, ask, ctrl_c, digests, echo, many, one, run, said, within
-from qrelkit.core.errors import RateLimited, Rejected, StoreError
-from qrelkit.core.wire import Flow, Reply, Request, Room
+from qrelkit.core.errors import PluginError, RateLimited, Rejected, StoreError, Unreachable
+from qrelkit.core.wire import Flow, Reply, Request, Room, Settings
 from qrelkit.steps.tally import Tally
 from qrelkit.stores.memory import MemoryStore
 from qrelkit.stores.sql import SqlStore
 
-hangs = pytest.mark.xfail(strict=True, raises=AssertionError, reason="the drive hangs")
-
-
 # models
 
 
-@hangs
 def test_a_model_of_many_that_breaks_ends_the_drive() -> None:
     """As a local model does that runs out of memory: no ModelError."""
     with pytest.raises(RuntimeError, match="out of memory"):
         within(2, lambda: run(many(20), Endpoint(lambda _: RuntimeError("out of memory"), at_most=4), MemoryStore()))
 
 
-@hangs
 def test_a_model_that_answers_fewer_than_it_was_asked_ends_the_drive() -> None:
     class Short(Endpoint):
         async def replies(self, requests: Sequence[Request]) -> Sequence[Reply]:
             return [echo(r) for r in requests[1:]]
 
-    with pytest.raises(ValueError, match="shorter"):
+    with pytest.raises(PluginError, match="gave 3 replies to 4 requests"):
         within(2, lambda: run(many(20), Short(echo, at_most=4), MemoryStore()))
 
 
-@hangs
 def test_a_call_that_was_cancelled_by_the_model_itself_ends_the_drive() -> None:
     def answer(request: Request) -> Reply | BaseException:
         return asyncio.CancelledError() if said(request) == "w7" else echo(request)
 
     store = MemoryStore()
-    with contextlib.suppress(asyncio.CancelledError, RuntimeError):
+    with pytest.raises(Unreachable, match="cancelled by the model itself"):
         within(2, lambda: run(many(20), Endpoint(answer), store))
     assert len(store.replies(digests(20))) >= 7
 
@@ -68,16 +65,17 @@ def test_any_other_error_of_a_model_ends_the_drive_and_keeps_what_came() -> None
 # callers
 
 
-@hangs
 def test_progress_that_cannot_be_shown_ends_the_drive() -> None:
     """As when whoever read standard error has gone."""
 
-    def progress(_: Tally) -> None:
-        raise BrokenPipeError("nobody reads this")
+    started = time.monotonic()
 
-    store = MemoryStore()
+    def progress(_: Tally) -> None:
+        if time.monotonic() < started + 2:
+            raise BrokenPipeError("nobody reads this")
+
     with pytest.raises(BrokenPipeError):
-        within(2, lambda: run(many(50), Endpoint(echo), store, progress=progress))
+        within(2, lambda: run(many(50), Endpoint(echo), MemoryStore(), progress=progress))
 
 
 def test_a_result_that_cannot_be_taken_ends_the_drive_and_is_kept() -> None:
@@ -157,7 +155,6 @@ def asks_nothing() -> Flow[int]:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise there")
-@pytest.mark.xfail(strict=True, reason="all flows that ask nothing run in one turn of the loop: nothing interrupts them")
 def test_ctrl_c_ends_flows_that_ask_nothing() -> None:
     with ctrl_c(0.2):
         out, tally = run((asks_nothing() for _ in range(700_000)), Endpoint(echo), MemoryStore())
@@ -165,8 +162,47 @@ def test_ctrl_c_ends_flows_that_ask_nothing() -> None:
     assert len(out) < 700_000
 
 
+class Interrupted(SqlStore):
+    """Ctrl-C comes in the middle of one of its calls."""
+
+    where = ""
+
+    def open_session(self, what: str) -> int:
+        session = super().open_session(what)
+        self._interrupt("open")
+        return session
+
+    def end_session(self, session: int) -> None:
+        self._interrupt("end")
+        super().end_session(session)
+
+    def _interrupt(self, where: str) -> None:
+        if where == self.where:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise there")
-@pytest.mark.xfail(strict=True, reason="a 429 that names no time makes everybody wait for 2 ** (all 429s of that request) seconds")
+@pytest.mark.parametrize("where", ["open", "end"])
+@pytest.mark.xfail(
+    strict=True, reason="before and after the main part Ctrl-C cancels the drive: replies are lost, models stay open"
+)
+def test_ctrl_c_at_the_very_beginning_or_end_loses_nothing(tmp_path: Path, where: str) -> None:
+    class Lingering(Endpoint):
+        async def close(self) -> None:
+            await asyncio.sleep(0.05)
+            self.closed = True
+
+    model = Lingering(echo, delay_s=0.02)
+    with Interrupted(tmp_path / "store.db", sync="normal") as store:
+        store.where = where
+        with contextlib.suppress(KeyboardInterrupt):
+            run(many(300), model, store)
+        assert len(store.replies(digests(300))) == len(model.asked)
+    assert model.closed
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise there")
+@pytest.mark.xfail(strict=True, reason="a 429 without a time makes everybody wait 2 ** (all 429s of its request) seconds")
 def test_half_of_all_requests_turned_away_without_a_word_of_how_long() -> None:
     chance = random.Random(1)
     answer = lambda request: RateLimited("429") if chance.random() < 0.5 else echo(request)  # noqa: E731
@@ -175,7 +211,6 @@ def test_half_of_all_requests_turned_away_without_a_word_of_how_long() -> None:
     assert (len(out), tally.stopped) == (30, "")
 
 
-@pytest.mark.xfail(strict=True, reason="a model's last word on its limits is heard again with every answer that does not say")
 def test_a_limit_that_began_anew_is_not_waited_for_again() -> None:
     class Told(Endpoint):
         async def replies(self, requests: Sequence[Request]) -> Sequence[Reply]:
@@ -214,11 +249,33 @@ def test_a_budget_holds_with_many_in_flight() -> None:
     assert 0.9 < tally.cost_usd <= 1.0
 
 
-@pytest.mark.xfail(strict=True, reason="the next request is reckoned with what the dearest before it cost")
 def test_a_budget_holds_when_documents_grow() -> None:
     pages = [1] * 32 + [10] * 32  # 0.32 dollars, then 3.20
     flows = (one(f"{cents} {n}") for n, cents in enumerate(pages))
     _, tally = run(flows, Priced(echo), MemoryStore(), budget_usd=1.0, at_once=16)
+    assert tally.stopped == "budget"
+    assert tally.cost_usd <= 1.0
+
+
+@pytest.mark.xfail(strict=True, reason="an answer is reckoned with as no longer than the longest before it")
+def test_a_budget_holds_when_answers_grow() -> None:
+    class Talkative(Priced):
+        """A cent a token of the answer, of which there may be 20: first one, later 20."""
+
+        def cost_usd(self, reply: Reply) -> float | None:
+            return (reply.tokens_out or 0) / 100
+
+        async def replies(self, requests: Sequence[Request]) -> Sequence[Reply]:
+            self.asked += requests
+            words = 1 if len(self.asked) <= 64 else 20
+            await asyncio.sleep(0.005)
+            return [Reply(text="x", tokens_in=1, tokens_out=words) for _ in requests]
+
+    def flow(n: int) -> Flow[str]:
+        (reply,) = yield [replace(ask(f"1 {n}"), settings=Settings(max_tokens=20))]
+        return reply.text
+
+    _, tally = run((flow(n) for n in range(128)), Talkative(echo), MemoryStore(), budget_usd=1.0, at_once=16)
     assert tally.stopped == "budget"
     assert tally.cost_usd <= 1.0
 
@@ -236,10 +293,7 @@ class Watched(SqlStore):
         return found
 
 
-@pytest.mark.parametrize(
-    "delay_s",
-    [0.0, pytest.param(0.06, marks=pytest.mark.xfail(strict=True, reason="slow answers: half as many again are sent before the commit"))],
-)
+@pytest.mark.parametrize("delay_s", [0.0, 0.06])
 def test_no_more_than_at_once_is_ever_at_stake(tmp_path: Path, delay_s: float) -> None:
     model = Endpoint(echo, delay_s=delay_s)
     with Watched(tmp_path / "store.db", sync="normal") as store:
@@ -306,10 +360,10 @@ def test_errors_that_name_their_request_do_not_become_a_warning_each() -> None:
 # the store
 
 
-@pytest.mark.xfail(strict=True, reason="models are closed after the session, whose end fails where the store does")
 def test_models_are_closed_also_when_the_store_fails(tmp_path: Path) -> None:
     model = Endpoint(echo)
     with SqlStore(tmp_path / "store.db", sync="normal") as store:
+
         def done(_: str) -> None:
             store._database._driver.execute("PRAGMA query_only = ON")
 

@@ -47,12 +47,13 @@ def test_no_room_for_the_next_reply(shop: Path, capsys: pytest.CaptureFixture[st
             command = [sys.executable, "-c", JUDGE, str(limit)]
             ended = subprocess.run(command, cwd=shop, capture_output=True, encoding="utf-8", timeout=60)
             assert ended.returncode == 1, ended.stderr
-            (said,) = [line for line in ended.stderr.splitlines() if line.startswith("qrelkit: ")]
-            assert said.startswith("qrelkit: .qrelkit/store.db: could not be written, is the disk full? What came before is safe")
+            last = ended.stderr.splitlines()[-1]
+            assert last.startswith("qrelkit: .qrelkit/store.db: could not be written, is the disk full? What came before is safe")
             assert "Traceback" not in ended.stderr
             kept.append(stored(shop))
             assert kept[-2] < kept[-1] < PAIRS
-            assert 0 < len(server.bodies) - asked - (kept[-1] - kept[-2]) <= 1.5 * AT_ONCE  # only what could not be stored is lost
+            lost = len(server.bodies) - asked - (kept[-1] - kept[-2])
+            assert 0 <= lost <= AT_ONCE  # only what there was no room for
         asked = len(server.bodies)
         assert call(capsys, "judge").code == 0
         assert len(server.bodies) == asked + PAIRS - kept[-1]

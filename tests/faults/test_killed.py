@@ -107,6 +107,25 @@ def test_a_second_ctrl_c_does_not_wait(shop: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise there")
+def test_a_polite_end_by_another_program_loses_no_stored_reply(shop: Path, capsys: Capture) -> None:
+    """SIGTERM: what a cluster sends first, and what a machine sends that is shut down."""
+    with ChatServer(answer=verdict, delay_s=0.03) as server:
+        point(shop, server.url, AT_ONCE)
+        with judging(shop) as process:
+            wait_for(lambda: stored(shop) >= 40)
+            process.terminate()
+            _, words = process.communicate(timeout=30)
+        assert process.returncode != 0
+        assert "Traceback" not in words
+        asked, kept = len(server.bodies), stored(shop)
+        assert kept >= 40
+        assert asked - kept <= AT_ONCE
+        assert call(capsys, "judge").code == 0
+        assert len(server.bodies) == asked + PAIRS - kept
+    assert judged(shop) == expected()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise there")
 def test_ctrl_c_during_a_wait_for_the_endpoint(tmp_path: Path) -> None:
     from servers.chat import rate_limited
 

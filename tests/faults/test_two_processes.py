@@ -43,8 +43,7 @@ class Waiting(ChatServer):
     async def held(self, request: web.Request) -> web.StreamResponse:
         self.times.setdefault(pair_of(orjson.loads(await request.read())), []).append(time.monotonic())
         gate = self.opened if len(self.bodies) <= self.most else self.ending
-        while not gate.is_set():
-            await asyncio.sleep(0.005)
+        await asyncio.to_thread(gate.wait)
         return await fine(self)(request)
 
     def __exit__(self, *error: object) -> None:
@@ -64,7 +63,8 @@ def sessions(store: SqlStore) -> int:
 
 def table(store: SqlStore) -> dict[tuple[str, str], Any]:
     (judge,) = store.judges()["judge_key"]
-    return {(query, document): grade for query, document, grade in store.known(judge).select("query_id", "doc_id", "grade").rows()}
+    rows = store.known(judge).select("query_id", "doc_id", "grade").rows()
+    return {(query, document): grade for query, document, grade in rows}
 
 
 def test_two_at_once_pay_for_every_pair_once(tmp_path: Path, where: str) -> None:
@@ -102,7 +102,7 @@ def test_one_is_killed_and_the_other_takes_over(tmp_path: Path, where: str) -> N
         assert len(again) == AT_ONCE  # those that the first was still waiting for, and no other
         assert one.asked + other.asked == dict.fromkeys(expected(QUERIES, DOCUMENTS), 1) | dict.fromkeys(again, 2)
         took_s = max(other.times[pair][0] for pair in again) - killed
-        assert took_s < 6  # and not the 45 s of a session that may be on another machine
+        assert took_s < 15  # and not the 45 s of a session that may be on another machine
         assert table(store) == expected(QUERIES, DOCUMENTS)
         assert store.unanswered().height >= AT_ONCE
     print(f"\ntaken over after {took_s:.2f} s")

@@ -118,12 +118,12 @@ def test_five_percent_of_the_connections_are_dropped(shop: Path, capsys: Capture
 
 def test_every_request_of_the_first_seconds_is_turned_away(shop: Path, capsys: Capture) -> None:
     with ChatServer(answer=verdict) as server:
-        server.next(*[rate_limited("0.2")] * 60)
+        server.next(*[rate_limited("0.1")] * 60)
         point(shop, server.url, 20)
         started = time.monotonic()
         found = call(capsys, "judge", "--json")
         assert found.code == 0, found.err
-        assert time.monotonic() - started >= 3 * 0.2  # three rounds of 20 waited as they were told to
+        assert time.monotonic() - started >= 3 * 0.1  # three rounds of 20 waited as they were told to
     assert table(shop)
 
 
@@ -241,7 +241,7 @@ def test_it_goes_away_in_the_middle(gone: dict[str, Ended], capsys: Capture, mon
     assert ended.code == 1
     last = ended.words.splitlines()[-1]
     assert last.startswith("qrelkit: 20 requests in a row failed")
-    assert "What was answered is kept" in last
+    assert "what was answered is kept" in last
     assert len(judged(ended.folder)) == 20
     monkeypatch.chdir(ended.folder)
     with ChatServer(answer=verdict) as server:  # at another address, and the judge is the same

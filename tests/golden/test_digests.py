@@ -51,6 +51,13 @@ def test_the_recipe_is_what_its_docstring_says() -> None:
     assert request.digest == "r1:" + hashlib.sha256(canonical).hexdigest()[:32]
 
 
+def test_a_whole_number_and_the_same_as_a_fraction_are_one_setting() -> None:
+    """`temperature: 0` in YAML is an int, 0.0 in Python's default a float; canonical JSON would tell them apart."""
+    whole, real = Settings(temperature=0, top_p=1), Settings(temperature=0.0, top_p=1.0)
+    assert digest_of(whole.json()) == digest_of(real.json())
+    assert Request(model="m:x", messages=(), settings=whole).digest == Request(model="m:x", messages=(), settings=real).digest
+
+
 def test_shipped_prompts_are_never_edited_in_place() -> None:
     purposes = {"guide@1": "guide", "describe@1": "describe", "group@1": "group"}
     found = {name: read_prompt(name, purposes.get(name, "judge")).digest for name in shipped_prompts()}

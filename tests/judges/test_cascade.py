@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -52,6 +53,16 @@ def test_what_has_no_grade_always_goes_on_and_the_last_word_stands() -> None:
     (judgment,) = judged
     assert (judgment.grade, judgment.outcome) == (None, "refused")
     assert judgment.details == {"stage": "dear", "first": None}
+
+
+def test_a_request_that_failed_is_not_asked_of_the_dear_one() -> None:
+    """A network that is down says nothing of the pair. What failed without a request (no label for it) does go on."""
+    first, second = Told("cheap", {"d1": (None, "failed"), "d2": 0}), dear()
+    _, (judgment, _) = answer_each(Cascade([first, second]).flow(pairs(2)), echo)
+    assert (judgment.outcome, judgment.details, second.asked) == ("failed", {"stage": "cheap", "first": None}, [])
+    unsure = Unsure()
+    assert not unsure.about(judgment)
+    assert unsure.about(replace(judgment, request=""))
 
 
 def test_three_stages() -> None:

@@ -49,6 +49,13 @@ def words(request: Request) -> str:
     return "\n".join(p.text if isinstance(p, Text) else "[picture]" for m in request.messages for p in m.parts)
 
 
+def test_a_judgment_costs_what_its_replies_cost_also_where_the_ledger_knew_them() -> None:
+    """After a crash the replies are known, and what was paid for them is not lost."""
+    said = Reply(text='{"reasoning": "red", "verdict": "highly_relevant"}', cost_usd=0.25, known=True)
+    _, (judgment,) = talk(judge().flow([pair()]), [said])
+    assert judgment.cost_usd == 0.25
+
+
 def test_one_question_one_judgment() -> None:
     ((asked,),), (judgment,) = talk(
         judge().flow([pair()]), [Reply(text='{"reasoning": "red", "verdict": "highly_relevant"}', request="r1:x")]

@@ -14,6 +14,7 @@ from qrelkit.core.errors import InputError, ModelError, RateLimited, Rejected, U
 from qrelkit.core.records import Image
 from qrelkit.core.wire import Message, Part, Reply, Request, Schema, Settings, Shrink, picture, text
 from qrelkit.models.anthropic import Anthropic
+from qrelkit.models.anthropic_format import read_reply
 from servers.anthropic import AnthropicServer, error_body, failing
 from servers.chat import VERDICT, answering, cut_off, dropped
 
@@ -180,6 +181,34 @@ def test_a_reply_counts_all_tokens_whether_cached_written_or_neither(server: Ant
     assert (reply.tokens_in, reply.tokens_cached) == (43, 30)
     assert (reply.tokens_out, reply.tokens_reasoning, reply.tokens_image) == (len(VERDICT) // 4, 1, None)
     assert not reply.batch
+
+
+@pytest.mark.parametrize("odd", ["12", -1, True, 1.5, None, [], 2**63])
+def test_what_is_no_count_is_unknown(odd: object) -> None:
+    message = {"type": "message", "content": [{"type": "text", "text": "x"}]}
+    counts = {f"{name}input_tokens": odd for name in ("", "cache_read_", "cache_creation_")}
+    usage = {**counts, "output_tokens": odd, "output_tokens_details": {"thinking_tokens": odd}}
+    reply = read_reply({**message, "usage": usage})
+    assert (reply.text, reply.tokens_in, reply.tokens_out, reply.tokens_cached, reply.tokens_reasoning) == ("x", *[None] * 4)
+    assert read_reply({**message, "usage": odd}).tokens_in is None
+
+
+def test_an_input_of_nothing_is_unknown_and_one_from_the_cache_alone_is_known() -> None:
+    message = {"type": "message", "content": []}
+    zeros = read_reply({**message, "usage": {"input_tokens": 0, "output_tokens": 0}})
+    assert (zeros.tokens_in, zeros.tokens_out) == (None, 0)
+    assert read_reply({**message, "usage": {"input_tokens": 0, "cache_read_input_tokens": 7}}).tokens_in == 7
+
+
+def test_settings_that_do_not_exist_there_are_told_once(server: AnthropicServer) -> None:
+    model = Anthropic(NAME, base_url=server.base)
+    asked(model, asking())
+    assert model.notes == ()
+    for sample in range(2):
+        asked(model, asking(settings=Settings(seed=0, token_probabilities=True), sample=sample))
+    said = ("anthropic has no seeds: not sent", "anthropic has no token probabilities: not sent")
+    assert model.notes == said
+    assert not {"seed", "logprobs"} & server.bodies[-1].keys()
 
 
 @pytest.mark.parametrize(

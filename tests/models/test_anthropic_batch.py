@@ -113,8 +113,13 @@ def test_a_bad_picture_is_left_out_and_does_not_hold_up_the_others(server: Anthr
     model = Anthropic(NAME, base_url=server.base)
     ticket = submitted(model, request, asking("one"))
     assert [row["custom_id"] for row in server.batches[ticket]["requests"]] == [f"{TAG}-{key(asking('one'))}"]
-    with pytest.raises(Rejected, match=r"coat\.png"):
-        submitted(model, request)
+    assert "coat.png" in model.unreadable.pop(request.digest)
+    assert model.unreadable == {}
+    calls = len(server.calls)
+    assert submitted(model, request) == ""  # none is left: no batch
+    assert (model.unreadable.keys(), len(server.calls)) == ({request.digest}, calls)
+    submitted(model, asking("one"))
+    assert model.unreadable == {}
 
 
 def test_a_refused_hand_over_says_why(server: AnthropicServer) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from yarl import URL
 
-from qrelkit.models.connections import IDLE_S, PIECE_BYTES, Connections, TooSlow, Waits
+from qrelkit.models.connections import IDLE_S, PIECE_BYTES, RACE_S, Connections, TooSlow, Waits
 from qrelkit.models.http1 import Answer, Broken, head
 
 Handler = Callable[["Server", asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -224,12 +224,29 @@ async def one_then_gone(server: Server, reader: asyncio.StreamReader, writer: as
     await server.request(reader)
 
 
-def test_a_kept_connection_that_was_closed_before_an_answer_came_is_no_failure(run: Any) -> None:
+def test_a_kept_connection_that_is_closed_at_once_is_no_failure(run: Any) -> None:
     async def talk(server: Server, connections: Connections) -> None:
         assert [(await connections.post(body)).body for body in (b"1", b"2", b"3")] == [b"1", b"2", b"3"]
         assert (server.bodies, server.connections) == ([b"1", b"2", b"2", b"3", b"3"], 3)
 
     asking(run, talk, handler=one_then_gone)
+
+
+def test_a_kept_connection_that_is_closed_later_is_a_failure_and_nothing_is_sent_again(run: Any) -> None:
+    """The server may have worked, and be paid, until then: whoever asks again has to count it."""
+
+    async def late(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer(await server.request(reader)))
+        await server.request(reader)
+        await asyncio.sleep(RACE_S * 1.5)
+
+    async def talk(server: Server, connections: Connections) -> None:
+        await connections.post(b"1")
+        with pytest.raises(Broken, match="closed before an answer came"):
+            await connections.post(b"2")
+        assert server.bodies == [b"1", b"2"]
+
+    asking(run, talk, handler=late)
 
 
 def test_one_that_is_closed_while_nobody_asks_is_never_asked(run: Any) -> None:

@@ -16,6 +16,7 @@ from qrelkit.core.errors import InputError, ModelError, RateLimited, Rejected, U
 from qrelkit.core.records import Image
 from qrelkit.core.wire import Message, Part, Reply, Request, Schema, Settings, Shrink, picture, text
 from qrelkit.models.gemini import Gemini
+from qrelkit.models.gemini_format import read_reply
 from servers.chat import VERDICT, answering, cut_off, dropped
 from servers.gemini import GeminiServer, failing, info, quota, retry_in, status_of
 
@@ -215,6 +216,23 @@ def test_a_recorded_filter_of_the_reply_is_a_refusal_that_names_the_category(ser
     )
     assert (reply.outcome, reply.finish) == ("refused", "SAFETY")
     assert reply.text == "SAFETY: The response was stopped. (HARM_CATEGORY_SEXUALLY_EXPLICIT)"
+
+
+@pytest.mark.parametrize("odd", ["12", -1, True, 1.5, None, [], 2**63])
+def test_what_is_no_count_is_unknown(odd: object) -> None:
+    said = {"candidates": [{"content": {"parts": [{"text": "x"}]}}]}
+    usage = {f"{name}TokenCount": odd for name in ("prompt", "candidates", "thoughts", "cachedContent")}
+    reply = read_reply({**said, "usageMetadata": {**usage, "promptTokensDetails": odd}})
+    assert (reply.text, reply.tokens_in, reply.tokens_out, reply.tokens_cached, reply.tokens_reasoning) == ("x", *[None] * 4)
+    assert reply.tokens_image is None
+    known = read_reply({**said, "usageMetadata": {**usage, "promptTokenCount": 4}})
+    assert (known.tokens_in, known.tokens_out) == (4, None)
+    assert read_reply({**said, "usageMetadata": odd}).tokens_in is None
+
+
+def test_an_input_of_nothing_is_unknown() -> None:
+    reply = read_reply({"candidates": [{}], "usageMetadata": {"promptTokenCount": 0, "candidatesTokenCount": 0}})
+    assert (reply.tokens_in, reply.tokens_out) == (None, 0)
 
 
 @pytest.mark.parametrize(

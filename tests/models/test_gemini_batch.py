@@ -158,8 +158,15 @@ def test_a_picture_that_cannot_be_read_stays_out_of_its_batch(server: GeminiServ
     model = Gemini(NAME, base_url=server.base)
     ticket = talk(model, lambda: model.submit([*three()[:1], bad], "qk"))
     assert [item["metadata"]["key"] for item in server.asked[ticket]] == [three()[0].digest]
-    with pytest.raises(Rejected, match="not an image"):
-        talk(model, lambda: model.submit([bad], "qk2"))
+    assert "not an image" in model.unreadable.pop(bad.digest)
+    assert model.unreadable == {}
+    calls = len(server.calls)
+    assert talk(model, lambda: model.submit([bad], "qk2")) == ""  # none is left: no batch
+    assert (model.unreadable.keys(), len(server.calls)) == ({bad.digest}, calls)
+    talk(model, lambda: model.submit(three(), "qk3"))
+    assert model.unreadable == {}
+    with pytest.raises(InputError, match="at least one"):
+        talk(model, lambda: model.submit([], "qk4"))
 
 
 def test_no_retention_and_a_body_too_large_are_refused_before_anything_leaves(server: GeminiServer) -> None:

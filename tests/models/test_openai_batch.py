@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from typing import TypeVar
 
 import orjson
@@ -116,8 +117,18 @@ def test_a_picture_that_cannot_be_read_does_not_hold_up_the_others(server: Batch
     model = model_at(server)
     ticket = submitted(model, broken, asking("fine"))
     assert [line["custom_id"] for line in server.batches[ticket].lines] == [asking("fine").digest]
-    with pytest.raises(Rejected, match="bad"):
-        submitted(model, broken)
+    assert model.unreadable.keys() == {broken.digest}
+    assert "bad" in model.unreadable[broken.digest]
+    submitted(model, asking("fine"))
+    assert model.unreadable == {}
+
+
+def test_where_no_picture_can_be_read_there_is_no_batch(server: BatchServer) -> None:
+    bad = picture(Image(digest="0" * 64, read=lambda: b"no image", name="bad"), Shrink())
+    broken = Request(model=NAME, messages=(Message("user", (bad,)),))
+    model = model_at(server)
+    assert submitted(model, broken) == ""
+    assert (model.unreadable.keys(), server.asked) == ({broken.digest}, [])
 
 
 def test_a_large_file_goes_up_whole(server: BatchServer) -> None:
@@ -268,12 +279,13 @@ def test_a_field_that_the_model_will_not_have_is_left_out_of_the_next_batch() ->
 
 def test_of_a_batch_refused_as_a_whole_every_request_has_failed_with_the_reason(server: BatchServer) -> None:
     model = model_at(server, extra_body={"model": "unknown"})
-    ticket = submitted(model, asking("x"), asking("y"))
+    asked = [replace(asking(x), model=model.name) for x in "xy"]
+    ticket = submitted(model, *asked)
     batch = collected(model, ticket)
     assert batch.ended
     assert {d: (r.outcome, r.error) for d, r in batch.replies.items()} == {
-        asking(x).digest: ("failed", "the batch was refused: line 1: The model is wrong; line 2: The model is wrong")
-        for x in "xy"
+        request.digest: ("failed", "the batch was refused: line 1: The model is wrong; line 2: The model is wrong")
+        for request in asked
     }
     assert server.files == {}
     assert collected(model, ticket) == Batch(ended=True, counts={"total": 2, "completed": 0, "failed": 0})

@@ -16,6 +16,7 @@ from PIL import Image as Pixels
 from qrelkit.core.errors import InputError, ModelError, RateLimited, Rejected, Unreachable
 from qrelkit.core.records import Image
 from qrelkit.core.wire import Message, Part, Reply, Request, Schema, Settings, Shrink, picture, text
+from qrelkit.models.chat_format import read_reply
 from qrelkit.models.data_urls import DataUrls
 from qrelkit.models.hosts import LOOPBACK
 from qrelkit.models.openai_compatible import OpenAICompatible
@@ -162,13 +163,24 @@ def test_a_document_of_more_than_a_megabyte_and_half_a_surrogate_are_sent(server
 def test_extra_fields_are_sent_and_are_part_of_the_name(server: ChatServer) -> None:
     extra = {"reasoning_effort": "low", "max_completion_tokens": 99, "model": "/models/tiny"}
     model = OpenAICompatible(NAME, base_url=server.url, extra_body=extra)
-    assert model.name == 'openai:tiny?{"max_completion_tokens":99,"reasoning_effort":"low"}'
+    assert model.name == 'openai:tiny#/models/tiny?{"max_completion_tokens":99,"reasoning_effort":"low"}'
     asked(model, replace(asking(), model=model.name))
     sent = server.bodies[0]
     assert (sent["model"], sent["reasoning_effort"], sent["max_completion_tokens"]) == ("/models/tiny", "low", 99)
     assert "max_tokens" not in sent
     with pytest.raises(InputError, match="names the wrong model"):
         asked(model, asking())
+
+
+def test_models_that_are_sent_under_another_name_are_never_taken_for_each_other() -> None:
+    """Two configurations of one name that ask different models: no reply of one may answer for the other."""
+    prices = read_prices({NAME: {"input": 1, "output": 2}})
+    sent = [{}, {"model": "tiny"}, {"model": "a"}, {"model": "b"}]
+    models = [OpenAICompatible(NAME, base_url="http://127.0.0.1:9/v1", extra_body=extra, prices=prices) for extra in sent]
+    assert [model.name for model in models] == [NAME, NAME, f"{NAME}#a", f"{NAME}#b"]
+    assert [model.sent_name for model in models] == ["tiny", "tiny", "a", "b"]
+    assert len({replace(asking(), model=model.name).digest for model in models}) == 3
+    assert {model.price for model in models} == {models[0].price} != {""}
 
 
 # what is read
@@ -214,6 +226,48 @@ def test_token_probabilities_are_read() -> None:
         ("yes ", {"yes ": -0.105360516, "-": -2.302585093}),
         ("no", {"no": -0.105360516, "-": -2.302585093}),
     )
+
+
+@pytest.mark.parametrize(
+    ("said", "total", "hidden", "cached", "out"),
+    [
+        (9, 135, 94, None, 103),  # xAI: the 94 of reasoning beside the 9 of the answer, 32 + 9 + 94 = 135
+        (103, 135, 94, None, 103),  # OpenAI: among them
+        (9, None, 94, None, 103),  # more than all of it: beside it, then
+        (9, 135, None, None, 103),  # in the total alone
+        (None, 135, None, None, 103),
+        (9, 0, None, None, 9),  # totals that are no sum
+        (9, 999, 4, None, 9),
+        (9, 61, None, 20, 9),  # 20 of the prompt came from a cache and are not among its 32
+    ],
+)
+def test_all_of_the_output_is_counted_wherever_the_reasoning_stands(
+    said: int | None, total: int | None, hidden: int | None, cached: int | None, out: int
+) -> None:
+    usage = {
+        "prompt_tokens": 32,
+        "completion_tokens": said,
+        "total_tokens": total,
+        "completion_tokens_details": {"reasoning_tokens": hidden},
+        "prompt_tokens_details": {"cached_tokens": cached},
+    }
+    reply = read_reply({"choices": [{"message": {"content": "x"}}], "usage": usage})
+    assert (reply.tokens_in, reply.tokens_out, reply.tokens_reasoning) == (32, out, hidden)
+
+
+@pytest.mark.parametrize("odd", ["12", -1, True, 1.5, None, [], {}, 2**63])
+def test_what_is_no_count_is_unknown(odd: object) -> None:
+    details = {"cached_tokens": odd, "image_tokens": odd}
+    usage = {"prompt_tokens": odd, "completion_tokens": odd, "total_tokens": odd, "prompt_tokens_details": details}
+    reply = read_reply({"choices": [{"message": {"content": "x"}}], "usage": usage})
+    assert (reply.text, reply.tokens_in, reply.tokens_out, reply.tokens_cached, reply.tokens_image) == ("x", *[None] * 4)
+    assert read_reply({"choices": [{"message": {"content": "x"}}], "usage": odd}).tokens_in is None
+
+
+def test_a_usage_of_zeros_says_nothing_of_the_input() -> None:
+    usage = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+    reply = read_reply({"choices": [{"message": {"content": "x"}}], "usage": usage})
+    assert (reply.tokens_in, reply.tokens_out) == (None, 0)
 
 
 def test_content_in_parts_and_missing_usage_are_read(server: ChatServer) -> None:

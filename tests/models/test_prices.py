@@ -88,13 +88,13 @@ def test_unknown_is_none_and_free_is_zero() -> None:
     assert prices.cost("openai:mine", Reply(text="")) is None  # the server did not count
 
 
-@pytest.mark.parametrize("name", ["openai:m@2025", "openai:m@2025?{}", "openai:m", "m"])
+@pytest.mark.parametrize("name", ["openai:m@2025", "openai:m@2025?{}", "openai:m@2025#a/b@c?{}", "openai:m#a", "openai:m", "m"])
 def test_the_most_exact_name_wins(name: str) -> None:
     table = {"openai:m@2025": 1.0, "openai:m": 2.0, "m": 3.0}
     prices = read_prices({model: {"input": price, "output": price} for model, price in table.items()})
     found = prices.of(name)
     assert found is not None
-    assert found.input == table[name.partition("?")[0]]
+    assert found.input == table[name.partition("?")[0].partition("#")[0]]
     only = read_prices({"m": {"input": 9, "output": 9}}).of(name)
     assert only is not None
     assert only.input == 9

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
+from types import SimpleNamespace
 
 import pytest
 
 from qrelkit.core.errors import InputError
+from qrelkit.core.wire import Message, Reply, Request, text
 from qrelkit.models.prices import read_prices
+from qrelkit.project import budget
 from qrelkit.project.budget import NONE_LEFT, budget_left_usd, first_of_month
 from qrelkit.project.config import checked
+from qrelkit.stores.memory import MemoryStore
 
 NOW = datetime(2026, 11, 14, 9, 30, tzinfo=UTC)
 PRICES = read_prices({"rates": {"EUR": 1.08}})
@@ -64,3 +68,17 @@ def test_a_currency_without_a_rate_says_the_way_out() -> None:
 def test_a_budget_that_is_none_is_refused(budget: dict[str, object]) -> None:
     with pytest.raises(InputError, match="budget"):
         checked({"budget": budget}, "here")
+
+
+def test_what_is_left_of_a_month_follows_the_ledger() -> None:
+    def opened(**config: object) -> SimpleNamespace:
+        return SimpleNamespace(config=checked(config, "here"), prices=PRICES, store=store)
+
+    store = MemoryStore()
+    assert budget.left(opened(budget_usd=5)) is None
+    assert budget.left(opened(budget={"amount": 5})) is None
+    now_left = budget.left(opened(budget={"amount": 10, "currency": "EUR", "per": "month"}))
+    assert now_left() == pytest.approx(10.8)  # 10 · 1.08
+    for n, expected in ((1, 5.8), (2, 0.8), (3, NONE_LEFT)):
+        store.add_replies([(Request(model="m:1", messages=(Message("user", (text(str(n)),)),)), Reply(text="", cost_usd=5.0))])
+        assert now_left() == pytest.approx(expected)

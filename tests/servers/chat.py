@@ -117,7 +117,7 @@ class ChatServer:
             "logprobs": _logprobs(text) if body.get("logprobs") else None,
             "finish_reason": self.finish,
         }
-        asked = sum(len(orjson.dumps(m["content"])) for m in body["messages"]) // 4
+        asked = sum(len(orjson.dumps(m["content"])) for m in body["messages"]) // 4 or 1
         return {
             "id": "chatcmpl-1",
             "object": "chat.completion",

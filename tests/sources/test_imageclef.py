@@ -6,8 +6,8 @@ import hashlib
 import os
 import re
 from pathlib import Path
-from typing import Any
 
+import polars as pl
 import pytest
 
 from cli.calling import call
@@ -15,15 +15,14 @@ from qrelkit.core.collection import Collection
 from qrelkit.core.errors import InputError
 from qrelkit.core.guideline import SCALES, Guideline
 from qrelkit.core.pool import Pool
+from qrelkit.core.run import Run
 from qrelkit.judges.pointwise import Look, Pointwise
 from qrelkit.judges.prompt import read_prompt
 from qrelkit.models.scripted import Scripted
 from qrelkit.steps.judge import judge
 from qrelkit.steps.load import load
-from qrelkit.steps.pool import pool
 from qrelkit.stores.sql import SqlStore
 from sources.tiny_cases import write_layout
-from qrelkit.core.run import Run
 
 FEVER = "10.1016/S0140-6736(12)60001-2"
 
@@ -85,8 +84,9 @@ def test_what_cannot_be_used_is_counted_and_listed_by_load(folder: Path, capsys:
     }
     said = call(capsys, "load", folder)
     assert said.code == 0
-    for words in ("article_3.xml", "fever-2 of 10.1016", "article_4.xml", "article_5.xml", "article_6.xml", "declares the entity 'a'"):
-        assert words in re.sub(r"\s+", " ", said.out)
+    told = re.sub(r"\s+", " ", said.out)
+    for words in (*(f"article_{n}.xml" for n in (3, 4, 5, 6, 7, 8)), "fever-2 of 10.1016", "declares the entity 'a'"):
+        assert words in told
 
 
 @pytest.mark.parametrize(
@@ -116,18 +116,56 @@ def test_the_human_grades_are_found(folder: Path) -> None:
     assert qrels.graded.select("query_id", "doc_id", "grade").rows()[0] == ("1", FEVER, 1)
 
 
-def judged(found: Collection, store: SqlStore, route: str, asked: list[Any] | None = None) -> int:
-    """Judges three pairs; returns how many were known."""
-    run = Run.of({"q": None}) if False else None
-    del run
-    model = Scripted("scripted:test", '{"verdict": "relevant"}')
-    judge_ = Pointwise(
-        "scripted:test", Guideline(scale=SCALES["binary"]), read_prompt("binary-case"), look=Look(route=route)
-    )
-    done = judge(three_pairs(found), judge_, found, store=store, models={"scripted:test": model})
+def judged(found: Collection, store: SqlStore, route: str) -> int:
+    """Judges every article for the first case; returns how many judgments were known."""
+    run = Run.of(pl.DataFrame({"query_id": ["1"] * 3, "doc_id": list(found.doc_ids), "rank": [1, 2, 3]}), "words")
+    guideline = Guideline(scale=SCALES["binary"])
+    assessor = Pointwise("scripted:answers", guideline, read_prompt("binary-case"), look=Look(route=route))
+    models = {"scripted:answers": Scripted(reply={"": '{"verdict": "relevant"}'})}
+    done = judge(Pool.of([run], 5), assessor, found, store=store, models=models)
     assert done.ungraded == 0
     return done.known
 
 
-def three_pairs(found: Collection) -> Pool:
-    raise NotImplementedError
+def test_judging_by_text_hashes_no_figure_and_by_sight_each_one_once(folder: Path, tmp_path: Path) -> None:
+    found = load(folder)
+    with SqlStore(str(tmp_path / "store.db")) as store:
+        assert (judged(found, store, "text"), remembered(found)) == (0, [])
+        assert judged(found, store, "shown") == 0
+        assert len(remembered(found)) == 3
+        again = load(folder)
+        assert (judged(again, store, "text"), judged(again, store, "shown")) == (3, 3)
+        assert len(remembered(again)) == 3
+
+
+def test_a_digest_is_remembered_by_path_size_and_time(folder: Path) -> None:
+    file = folder / "figures" / "fall-1.jpg"
+    first = load(folder).document("10.1/fall").images[0]
+    assert first.digest == hashlib.sha256(file.read_bytes()).hexdigest()
+    state, data = file.stat(), bytearray(file.read_bytes())
+    data[-1] ^= 1  # other bytes, of the same size and time: only who reads the file could know
+    file.write_bytes(data)
+    os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert load(folder).document("10.1/fall").images[0].digest == first.digest
+    os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns + 10**9))
+    changed = load(folder).document("10.1/fall").images[0]
+    assert changed.digest == hashlib.sha256(data).hexdigest() != first.digest
+    assert changed.read() == data
+
+
+def test_a_changed_figure_is_judged_again_where_it_is_shown(folder: Path, tmp_path: Path) -> None:
+    with SqlStore(str(tmp_path / "store.db")) as store:
+        for route in ("text", "shown"):
+            judged(load(folder), store, route)
+        file = folder / "figures" / "fall-1.jpg"
+        file.write_bytes(file.read_bytes() + b"more")
+        found = load(folder)
+        assert (judged(found, store, "text"), judged(found, store, "shown")) == (3, 2)
+
+
+def test_bytes_that_are_no_longer_those_of_the_digest_are_not_sent(folder: Path) -> None:
+    image = load(folder).document("10.1/fall").images[0]
+    image.digest  # noqa: B018 (it is computed here)
+    (folder / "figures" / "fall-1.jpg").write_bytes(b"another picture")
+    with pytest.raises(InputError, match="has changed while it was in use"):
+        image.read()

@@ -1,4 +1,4 @@
-"""A case-based collection in ImageCLEF's layout, written by hand: four cases, and articles of which some are as odd as real ones."""
+"""A case-based collection in ImageCLEF's layout, written by hand: four cases, and articles as odd as real ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ TOPICS = """<?xml version="1.0" encoding="UTF-8"?>
 """
 FEVER = """<article doi="10.1016/S0140-6736(12)60001-2"><title>Fever
 and cough</title><authors><author>A. One</author><author>B. Two</author></authors>
-<abstract>Two <i>cases</i> of fever.</abstract><fulltext><p>First &lt;paragraph&gt;.</p><p><![CDATA[Second & last.]]></p></fulltext>
+<abstract>Two <i>cases</i> of fever.</abstract>
+<fulltext><p>First &lt;paragraph&gt;.</p><p><![CDATA[Second & last.]]></p></fulltext>
 <figures><figure iri="fever-1"><caption>The lung, &alpha; view.</caption></figure>
 <figure iri="fever-2"><caption>Lost in the post.</caption></figure>
 <figure iri="fever-3"><caption>The lung, later.</caption></figure></figures></article>"""

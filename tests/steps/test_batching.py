@@ -108,7 +108,8 @@ def test_what_expired_or_is_missing_is_asked_again(store: Store) -> None:
     model = Provider()
     run(store, model)
     model.ended = True
-    model.answer = lambda r: {"w1": Reply(text="", outcome="failed", error="expired"), "w2": None}.get(words(r), Reply(text="ok", batch=True))
+    unlucky = {"w1": Reply(text="", outcome="failed", error="expired"), "w2": None}
+    model.answer = lambda r: unlucky.get(words(r), Reply(text="ok", batch=True))
     done, tally = run(store, model, batch=False)
     assert sorted(done) == ["ok"] * 5 + ["online"] * 2
     assert sorted(words(r) for r in model.online) == ["w1", "w2"]
@@ -123,7 +124,7 @@ def test_a_crash_around_the_submission_pays_nothing_twice(store: Store, crash: s
         run(store, model, 3)
     model.crash = ""
     assert [row.ticket for row in store.batches()] == [""]
-    done, tally = run(store, model, 3)  # the list is searched for the tag: found, or never submitted and so handed over now
+    run(store, model, 3)  # the list is searched for the tag: found, or never submitted and so handed over now
     assert len(model.batches) == 1
     model.ended = True
     done, _ = run(store, model, 3, batch=False)

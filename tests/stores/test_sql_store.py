@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -112,7 +113,11 @@ def test_requests_of_very_many_forms_are_kept_whole(tmp_path):
 def test_a_store_that_keeps_grades_is_small_once_they_are_settled(tmp_path):
     path = tmp_path / "store.db"
     with SqlStore(path, keep="grades") as store:
-        store.add_replies([(asked(f"{n} {os.urandom(900).hex()}"), Reply(text="because " * 50)) for n in range(500)])
+        requests = [asked(f"{n} {os.urandom(900).hex()}") for n in range(500)]
+        store.add_replies([(request, Reply(text="because " * 50)) for request in requests])
+        store.add_judge("k", "gpt", {})
+        about: dict[str, Any] = {"query_id": "q", "grade": 1, "outcome": "graded"}
+        store.add_judgments("k", [Judgment(doc_id=str(n), request=r.digest, **about) for n, r in enumerate(requests)])
     full = path.stat().st_size
     with SqlStore(path, keep="grades") as store:
         store.settle()

@@ -16,6 +16,7 @@ import pytest
 
 import qrelkit as qk
 from cli.calling import call
+from qrelkit.steps.judge import within
 from qrelkit.stores.memory import MemoryStore
 from servers.chat import ChatServer, failing
 from verbs.tiny import (
@@ -53,7 +54,9 @@ def test_the_text_route_shows_text_only(shop: Path, server: ChatServer, capsys: 
     write_config(shop, **served(server.url))
     found = call(capsys, "judge", "--json")
     assert found.code == 0
-    assert found.json == {"pairs": PAIRS, "known": 0, "ungraded": 0, "outcomes": {"graded": PAIRS}, "stale": 0}
+    counts = {"pairs": PAIRS, "known": 0, "ungraded": 0, "waiting": 0, "outcomes": {"graded": PAIRS}, "stale": 0}
+    spent = {"cost_usd": 0.0, "unpriced": PAIRS, "asked": PAIRS, "stopped": "", "batches": [], "warnings": []}
+    assert found.json == counts | spent
     assert len(server.bodies) == PAIRS
     assert not any(images_of(body) for body in server.bodies)
     (row,) = call(capsys, "show", "judgment", "q1", "p03", "--json").json
@@ -350,12 +353,10 @@ def test_groups_are_of_the_whole_pool_and_know_no_rank_and_no_history(shop: Path
         first = asked()
         assert any(list(docs) != sorted(docs, key=first_rank) for docs in first)
         write_config(shop, **served(server.url) | {"at_once": 1}, store="other.db")
-        some = asked("--limit", 3)  # one group, and half of the next
+        some = asked("--limit", 3)  # one group, for two would be four
         rest = asked()
-        assert {len(docs) for docs in some} == {1, 2}
-        whole = some | rest
-        assert sum(docs in whole for docs in first) == len(first) - 1  # the group that was cut is the only other one
-        assert sorted(d for docs in whole for d in docs) == sorted(d for docs in first for d in docs)
+        assert [len(docs) for docs in some] == [2]
+        assert some | rest == first  # no group is cut
         write_config(shop, **served(server.url, seed=1) | {"at_once": 1})
         assert asked() != first
 
@@ -521,3 +522,11 @@ def test_a_prompt_that_the_server_cut_is_no_grade_and_asked_again_by_name(shop: 
     assert (first.outcomes["truncated_input"], first.ungraded) == (1, len(pool))
     again = qk.judge(pool, judge, collection, retry=["truncated_input"], **asked)
     assert again.outcomes["graded"] == 1
+
+
+@pytest.mark.parametrize(
+    ("limit", "rows"), [(None, "aabbbcc"), (0, ""), (1, "aa"), (2, "aa"), (4, "aa"), (5, "aabbb"), (6, "aabbb"), (7, "aabbbcc")]
+)
+def test_a_limit_takes_whole_groups_and_at_least_one(limit: int | None, rows: str) -> None:
+    todo = pl.DataFrame({"group": [0, 0, 3, 3, 3, 4, 4], "doc_id": list("aabbbcc")})
+    assert "".join(within(todo, limit)["doc_id"]) == rows

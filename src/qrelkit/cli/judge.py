@@ -49,7 +49,7 @@ def judge(
             return show_plan(planned(opened, outcomes, limit), as_json, budget_usd=opened.budget_usd(), between=config.between)
         dials: dict[str, Any] = {"at_once": opened.at_once, "budget_usd": opened.budget_usd(), "terms": opened.terms(batch=batch)}
         dials |= {"retry": outcomes, "limit": limit}
-        with progress("judge", todo) as show:
+        with progress("judge", todo if limit is None else min(todo, limit)) as show:
             models = opened.judge_models()
             done = ask(pairs, assessor, opened.collection, store=opened.store, models=models, progress=show, **dials)
     if output:
@@ -61,9 +61,11 @@ def judge(
     for warning in done.tally.warnings:
         say(f"warning: {warning}")
     if as_json:
-        put_json(
-            {"pairs": len(pairs), "known": done.known, "ungraded": done.ungraded, "outcomes": done.outcomes, "stale": done.stale}
-        )
+        tally = done.tally
+        counts = {"pairs": len(pairs), "known": done.known, "ungraded": done.ungraded, "waiting": tally.waiting}
+        spent = {"cost_usd": tally.cost_usd, "unpriced": tally.unpriced, "asked": tally.asked, "stopped": tally.stopped}
+        told = {"batches": tally.batches, "warnings": tally.warnings}
+        put_json({**counts, "outcomes": done.outcomes, "stale": done.stale, **spent, **told})
     else:
         put_table(("outcome", "pairs"), list(done.outcomes.items()))
     raise typer.Exit(ending(done.tally.stopped, done.ungraded))

@@ -13,7 +13,7 @@ import polars as pl
 
 from qrelkit.core.entry import Fields
 from qrelkit.core.errors import InputError, UnknownName
-from qrelkit.core.image_digests import FileImage, ImageDigests
+from qrelkit.core.image_digests import FileImage, ImageDigests, UnreadableImage
 from qrelkit.core.index import Index
 from qrelkit.core.qrels import Qrels
 from qrelkit.core.records import Document, Image, LateDocument, Query
@@ -203,10 +203,17 @@ STRINGS = {"doc_id": pl.String, "fingerprint": pl.String}
 
 
 def fingerprint_with_images(document: Document) -> str:
-    """A document's fingerprint as somebody who is shown its images needs it, the bytes of all of them covered."""
+    """A document's fingerprint as somebody who is shown its images needs it, the bytes of all that can be read covered."""
     if not any(isinstance(image, FileImage) for image in document.images):
         return document.fingerprint
-    return digest_of([document.fingerprint, [image.digest for image in document.images]])
+    return digest_of([document.fingerprint, [_digest_or_none(image) for image in document.images]])
+
+
+def _digest_or_none(image: Image) -> str | None:
+    try:
+        return image.digest
+    except UnreadableImage:
+        return None
 
 
 def _with_images(known: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:

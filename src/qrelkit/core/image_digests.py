@@ -31,6 +31,10 @@ Row = tuple[str, int, int, str]  # path, size, time of change, digest
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
+class UnreadableImage(InputError):
+    """The file of an image cannot be read any more: a matter of the pairs that show it, not of all."""
+
+
 class ImageDigests:
     """The digests of image files; `file` is where they are remembered, and need not be there yet."""
 
@@ -39,7 +43,7 @@ class ImageDigests:
         self._lock = Lock()
 
     def of(self, path: str) -> str:
-        """The digest of one file. Raises InputError where it cannot be read."""
+        """The digest of one file. Raises UnreadableImage where it cannot be read."""
         state = _state(path)
         known = self._known.get((path, *state))
         if known is None:
@@ -55,7 +59,7 @@ class ImageDigests:
         for path in list(new):
             try:
                 state = _state(path)
-            except InputError:
+            except UnreadableImage:
                 found[path] = None
                 continue
             if digest := known.get((path, *state)):
@@ -88,6 +92,8 @@ class ImageDigests:
         return {(path, size, time): digest for path, size, time, digest in _rows(lines)}
 
     def _remember(self, rows: Sequence[Row]) -> None:
+        if not rows:
+            return
         lines = b"".join(orjson.dumps(row) + b"\n" for row in rows)
         with self._lock:
             self._known.update({row[:3]: row[3] for row in rows})
@@ -101,7 +107,7 @@ class ImageDigests:
 class FileImage(Image):
     """An image in a file that nobody has read yet: it is read, for its digest, when that is first asked for.
 
-    `read` gives the bytes that the digest is of, or raises InputError.
+    `read` gives the bytes that the digest is of, or raises UnreadableImage.
     """
 
     __slots__ = ("_digest", "_digests", "_path")
@@ -121,7 +127,7 @@ class FileImage(Image):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the bytes, hex. Raises InputError where the file cannot be read."""
+        """SHA-256 of the bytes, hex. Raises UnreadableImage where the file cannot be read."""
         if not self._digest:
             object.__setattr__(self, "_digest", self._digests.of(self._path))
         return self._digest
@@ -131,7 +137,7 @@ class FileImage(Image):
         data = _bytes(self._path)
         if hashlib.sha256(data).hexdigest() != wanted:
             self._digests.again(self._path)  # changed within the clock's tick: the next run must not believe it again
-            raise InputError(f"{self._path}: has changed while it was in use; start again")
+            raise UnreadableImage(f"{self._path}: has changed while it was in use; start again")
         return data
 
     def __repr__(self) -> str:
@@ -151,7 +157,7 @@ def _rows(lines: Iterable[bytes]) -> Iterator[Row]:
 def _row(path: str) -> Row | None:
     try:
         return (path, *_state(path), _hashed(path))
-    except InputError:
+    except UnreadableImage:
         return None
 
 
@@ -159,7 +165,7 @@ def _state(path: str) -> tuple[int, int]:
     try:
         state = os.stat(path)
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+        raise UnreadableImage(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
     return state.st_size, state.st_mtime_ns
 
 
@@ -171,4 +177,4 @@ def _bytes(path: str) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); load the collection again") from None
+        raise UnreadableImage(f"{path}: cannot be read ({error.strerror}); load the collection again") from None

@@ -132,8 +132,10 @@ class Settings:
     token_probabilities: bool = False  # ask for the probabilities of the tokens, where the server gives them
 
     def json(self) -> dict[str, Any]:
-        names = ("temperature", "max_tokens", "top_p", "seed")
-        out = {n: getattr(self, n) for n in names if getattr(self, n) is not None}
+        """What is given; a temperature or `top_p` as a float, so that 0 and 0.0 are one request."""
+        reals = {"temperature": self.temperature, "top_p": self.top_p}
+        out: dict[str, Any] = {name: float(value) for name, value in reals.items() if value is not None}
+        out |= {name: value for name, value in (("max_tokens", self.max_tokens), ("seed", self.seed)) if value is not None}
         return out | ({"token_probabilities": True} if self.token_probabilities else {})
 
 

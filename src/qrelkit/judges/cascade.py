@@ -16,12 +16,15 @@ from qrelkit.judges.several import Several, gives_probabilities, paid
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unsure:
     """When a pair goes on to the next judge: its most probable grade is less probable than `below`, or its grade is one of
-    `grades`. A pair without a grade always goes on."""
+    `grades`. A pair without a grade goes on too, unless its request failed: that nobody answered says nothing of the pair, it is
+    asked again by the next call, and the dear judge is not paid for a network that is down."""
 
     below: float | None = None
     grades: tuple[int, ...] = ()
 
     def about(self, judgment: Judgment) -> bool:
+        if judgment.outcome == "failed" and judgment.request:
+            return False
         if judgment.grade is None or judgment.grade in self.grades:
             return True
         return self.below is not None and max(judgment.probabilities or (0.0,)) < self.below
@@ -31,8 +34,8 @@ class Cascade(Several):
     """Implements the `Judge` door with judges of rising price.
 
     What the last judge that was asked says stands, also where that is no grade. `details` has `stage`, the judge that decided,
-    and `first`, the first one's grade (None where it gave none); the cost is that of all that were asked. A judge that judged
-    the pair before is answered by the ledger and costs nothing. Raises InputError for `below` with a judge that gives no
+    and `first`, the first one's grade (None where it gave none); the cost is that of all that were asked, also of one that judged
+    the pair before and is answered by the ledger. Raises InputError for `below` with a judge that gives no
     probabilities, and for a grade that is not on the scale.
     """
 

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal, get_args
 from qrelkit.core.collection import fingerprint_with_images
 from qrelkit.core.errors import UnknownName
 from qrelkit.core.guideline import CANNOT_JUDGE, Guideline, Scale
+from qrelkit.core.image_digests import UnreadableImage
 from qrelkit.core.records import Document, Image, Judgment, Pair, Query
 from qrelkit.core.wire import Flow, Message, Part, Reply, Request, Schema, Settings, Shrink, Text, digest_of, picture, text
 from qrelkit.judges.leaving import leaving_document, leaving_query, refuse_look
@@ -125,12 +126,12 @@ class Pointwise:
 
     def flow(self, group: Sequence[Pair]) -> Flow[Sequence[Judgment]]:
         blind = [self._cannot_be_shown(pair) for pair in group]
-        asked = [
-            self._request(pair, pair.sample * self.samples + n)
-            for pair, problem in zip(group, blind, strict=True)
-            if not problem
-            for n in range(self.samples)
-        ]
+        asked: list[Request] = []
+        for i, pair in enumerate(group):
+            try:
+                asked += [] if blind[i] else [self._request(pair, pair.sample * self.samples + n) for n in range(self.samples)]
+            except UnreadableImage as error:  # it was to be read now, and cannot be
+                blind[i] = str(error)
         answers: list[Answer] = []
         if asked:
             answers = [Answer(reply, self._read(reply)) for reply in (yield asked)]
@@ -231,11 +232,12 @@ class Pointwise:
 
     def _seen(self, images: Sequence[Image]) -> Mapping[str, Sequence[str]]:
         """What the text says of images on this route: their descriptions (with captions), or the captions of those shown."""
-        if not images:
+        if not images or self.look.route == "text":
             return NOTHING_SEEN
-        described, shown = self.look.route == "described", self.look.route == "shown"
+        if self.look.route == "shown":
+            return {"descriptions": [], "captions": [i.caption for i in images]}
         told = [f"{i.caption}: {t}" if i.caption else t for i in images if (t := self.descriptions.get(i.digest))]
-        return {"descriptions": told if described else [], "captions": [i.caption for i in images] if shown else []}
+        return {"descriptions": told, "captions": []}
 
     def _pictures(self, images: Sequence[Image]) -> tuple[Part, ...]:
         return tuple(picture(image, self.look.shrink) for image in images) if self.look.route == "shown" else ()
@@ -315,9 +317,8 @@ class Answer:
 
     @property
     def cost_usd(self) -> float | None:
-        """What was paid now: nothing for what came from the ledger."""
-        paid = None if self.reply.known else self.reply.cost_usd
-        now = None if paid is None else paid / self.shared
+        """What was paid for it, whenever that was: a reply that the ledger knew had its price too."""
+        now = None if self.reply.cost_usd is None else self.reply.cost_usd / self.shared
         return now if self.paid_before is None else self.paid_before + (now or 0.0)
 
 

@@ -44,6 +44,7 @@ class AnthropicDialect:
         "output_config": "replies come as plain text, which the prompt asks to be JSON",
         "temperature": "it is no longer sent, and the model's own is used",
     }
+    lacks: Mapping[str, str] = {"seed": "seeds", "token_probabilities": "token probabilities"}
 
     def __init__(self, marks: bool = True) -> None:
         self.marks = marks
@@ -91,31 +92,31 @@ class Anthropic(Chat):
     async def submit(self, requests: Sequence[Request], tag: str) -> str:
         """Hands requests over as one batch and returns its id.
 
-        A request whose picture cannot be read is left out, as one bad picture must not hold up the others; `collect` will
-        have no reply to it. Where this raises Unreachable the batch may have been made all the same: `find` tells.
+        A request whose picture cannot be read is left out, as one bad picture must not hold up the others: `unreadable` says
+        why. Where none is left there is no batch, and the ticket is "". Where this raises Unreachable the batch may have been
+        made all the same: `find` tells.
         Raises InputError where nothing may stay with the provider (`no_retention`: a batch and its results do, for 29 days),
         for requests to another model, a tag that is none, and more than a batch takes.
         """
         if self.no_retention:
             raise InputError(f"{self.name}: a batch stays with the provider for 29 days, and no_retention is set: judge online")
-        made = await self._object("id", "POST", PATH, await self._batch_body(requests, tag))
+        entries = await self._entries(requests, tag)
+        if not entries:
+            return ""
+        made = await self._object("id", "POST", PATH, batch_body(entries.values()))
         ticket = str(made["id"])
         self._tags[ticket] = tag
         return ticket
 
-    async def _batch_body(self, requests: Sequence[Request], tag: str) -> bytes:
-        entries: dict[str, bytes] = {}
-        unreadable: Rejected | None = None
+    async def _entries(self, requests: Sequence[Request], tag: str) -> dict[str, bytes]:
+        if not requests:
+            raise InputError("a batch needs at least one request")
+        self.unreadable, entries = {}, {}
         for request in requests:
-            if request.model != self.name:
-                raise InputError(f"a request to {request.model!r} was given to {self.name!r}: its digest names the wrong model")
-            try:
-                entries[request.digest] = entry(tag, request.digest, await self.body(request))
-            except Rejected as error:
-                unreadable = error
-        if not entries:
-            raise unreadable or InputError("a batch needs at least one request")
-        return batch_body(entries.values())
+            opening = await self._readable(request)
+            if opening is not None:
+                entries[request.digest] = entry(tag, request.digest, opening + self._tail(request)[0])
+        return entries
 
     async def find(self, tag: str) -> str | None:
         """The id of the batch that carries a tag; None where there is none whose results could still be had.

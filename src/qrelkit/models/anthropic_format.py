@@ -16,6 +16,7 @@ import orjson
 from qrelkit.core.errors import InputError, Unreachable
 from qrelkit.core.wire import Part, Reply, Request, Text
 from qrelkit.models.chat_problems import Problem, words_of
+from qrelkit.models.counts import count, fields
 
 MARK: Mapping[str, Any] = {"cache_control": {"type": "ephemeral"}}
 MAX_TOKENS = 4096  # where the settings say nothing: the format demands a limit
@@ -152,21 +153,21 @@ def read_reply(data: Mapping[str, Any], latency_s: float | None = None) -> Reply
     if data.get("type") != "message" or not isinstance(content, list):
         raise Unreachable("the reply is no message")
     text = "".join(block["text"] for block in content if block.get("type") == "text")
-    finish, usage = data.get("stop_reason") or "", data.get("usage") or {}
+    finish, usage = data.get("stop_reason") or "", fields(data.get("usage"))
     outcome = _outcome(finish)
     if outcome == "refused" and not text:
         text = (data.get("stop_details") or {}).get("explanation") or ""
-    fresh, cached, written = (usage.get(f"{n}input_tokens") for n in ("", "cache_read_", "cache_creation_"))
+    fresh, cached, written = (count(usage.get(f"{n}input_tokens")) for n in ("", "cache_read_", "cache_creation_"))
     return Reply(
         text=text,
         outcome=outcome,
         served=data.get("model") or "",
         finish=finish,
-        tokens_in=None if fresh is None else fresh + (cached or 0) + (written or 0),
+        tokens_in=None if fresh is None else count(fresh + (cached or 0) + (written or 0), least=1),
         tokens_written=written,
-        tokens_out=usage.get("output_tokens"),
+        tokens_out=count(usage.get("output_tokens")),
         tokens_cached=cached,
-        tokens_reasoning=(usage.get("output_tokens_details") or {}).get("thinking_tokens"),
+        tokens_reasoning=count(fields(usage.get("output_tokens_details")).get("thinking_tokens")),
         latency_s=latency_s,
     )
 

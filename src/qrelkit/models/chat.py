@@ -35,7 +35,8 @@ class Dialect(Protocol):
     `keys` are the environment variables a key may be in, the first of them the vendor's own; `base_url` is the vendor's, and
     `base_variable` ("" for none) may name another. `opening` is the body up to what `tail` writes: all that depends on the
     pair, beginning with `{`; `tail` is the rest, with the fields in it that a server may refuse, and depends on settings,
-    schema and sample alone, so it is rendered once. `instead` says what is done without a refused field.
+    schema and sample alone, so it is rendered once. `instead` says what is done without a refused field; `lacks` names the
+    fields of `Settings` that do not exist there, each with its plural in words.
     """
 
     provider: str
@@ -43,6 +44,7 @@ class Dialect(Protocol):
     base_url: str
     base_variable: str
     instead: Mapping[str, str]
+    lacks: Mapping[str, str]
 
     def path(self, model: str) -> str: ...
     def headers(self, key: str) -> Mapping[str, str]: ...
@@ -58,10 +60,11 @@ class Chat:
 
     The address is `base_url`, else the dialect's variable, else the vendor's own; the key `api_key`, else the vendor's
     variable, and needed for the vendor's own address only. `extra_body` is added to every request; as it changes the answers
-    it becomes part of `name`, and so of every digest, except for `model`, which replaces the name that is sent (a folder, a
-    deployment). With `allow_hosts` any other host is refused before a socket is opened. Of encoded pictures at most
-    `images_in_flight_mb` are on their way together. `no_retention` is a promise that
-    nothing stays with the provider: the batch endpoints refuse to work then.
+    it becomes part of `name`, and so of every digest: `provider:name#sent?{…}`, where `sent` is its `model`, which replaces the
+    name that is sent (a folder, a deployment). `unreadable` is what the last `submit` of a batch left out because its picture
+    cannot be read: why, by request digest. With `allow_hosts` any other host is refused before a socket is opened. Of encoded
+    pictures at most `images_in_flight_mb` are on their way together. `no_retention` is a promise that nothing stays with the
+    provider: the batch endpoints refuse to work then.
 
     Raises InputError for an address, key or option that cannot be used.
     """
@@ -87,10 +90,12 @@ class Chat:
         images_in_flight_mb: float = 256.0,
     ) -> None:
         self._extra = dict(extra_body or {})
-        self.sent_name = str(self._extra.pop("model", None) or name.partition(":")[2])
+        own_name = name.partition(":")[2]
+        self.sent_name = str(self._extra.pop("model", None) or own_name)
         if not self.sent_name:
             raise InputError(f"a model is named provider:name, as in {dialect.provider}:some-name, not {name!r}")
-        self.name = name + (f"?{canonical(self._extra).decode()}" if self._extra else "")
+        sent = f"#{self.sent_name}" if self.sent_name != own_name else ""
+        self.name = name + sent + (f"?{canonical(self._extra).decode()}" if self._extra else "")
         self.dialect, self.limits, self.no_retention = dialect, limits, no_retention
         base = base_url or (os.environ.get(dialect.base_variable) if dialect.base_variable else None) or dialect.base_url
         url = address(base, allow_hosts)
@@ -111,6 +116,8 @@ class Chat:
         self._price = self._prices.of(self.name)
         self._room: Room | None = None
         self._refused: dict[str, str] = {}
+        self._lacked: dict[str, str] = {}
+        self.unreadable: dict[str, str] = {}
         self._tails: dict[tuple[Settings, Schema | None, int], Tail] = {}
         self._last_tail: tuple[Settings, Schema | None, int, Tail] | None = None
         self._data_urls, self._freight = DataUrls(dialect.image), Freight(images_in_flight_mb * 1e6)
@@ -125,8 +132,8 @@ class Chat:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What this endpoint would not have and is no longer sent, and why."""
-        return tuple(self._refused.values())
+        """What this endpoint does not have or would not have and is not sent, and why."""
+        return (*self._refused.values(), *self._lacked.values())
 
     @property
     def price(self) -> str:
@@ -161,8 +168,7 @@ class Chat:
         return await self._opening(request) + self._tail(request)[0]
 
     async def _reply(self, request: Request) -> Reply:
-        if request.model != self.name:
-            raise InputError(f"a request to {request.model!r} was given to {self.name!r}: its digest names the wrong model")
+        self._own(request)
         if not _pictured(request):
             return await self._exchange(request, self.dialect.opening(self.sent_name, request, {}))
         size = self._data_urls.size(request)
@@ -197,6 +203,19 @@ class Chat:
         except (InputError, OSError) as error:  # one bad or vanished picture fails its own pair, not the whole work
             raise Rejected(str(error)) from error
 
+    async def _readable(self, request: Request) -> bytes | None:
+        """The opening of a request of a batch; None, and why in `unreadable`, where its picture cannot be read."""
+        self._own(request)
+        try:
+            return await self._opening(request)
+        except Rejected as error:
+            self.unreadable[request.digest] = str(error)
+            return None
+
+    def _own(self, request: Request) -> None:
+        if request.model != self.name:
+            raise InputError(f"a request to {request.model!r} was given to {self.name!r}: its digest names the wrong model")
+
     def _tail(self, request: Request) -> Tail:
         if (last := self._last_tail) is not None:  # mostly of the very same objects, which takes long to find out by hashing
             settings, schema, sample, found = last
@@ -208,6 +227,9 @@ class Chat:
             if len(self._tails) >= TAILS:
                 self._tails.clear()
             kept = self._tails[key] = self.dialect.tail(request, self._refused.keys(), self._extra)
+            for name, plural in self.dialect.lacks.items():
+                if (wanted := getattr(request.settings, name)) is not None and wanted is not False:
+                    self._lacked[name] = f"{self.dialect.provider} has no {plural}: not sent"
         self._last_tail = (*key, kept)
         return kept
 

@@ -14,6 +14,7 @@ import orjson
 from qrelkit.core.errors import Unreachable
 from qrelkit.core.wire import Message, Part, Reply, Request, Text
 from qrelkit.models.chat_problems import words_of
+from qrelkit.models.counts import count, fields
 
 TOP = 20  # alternatives per token; OpenAI's own limit
 
@@ -112,23 +113,43 @@ def read_reply(data: Mapping[str, Any], latency_s: float | None = None) -> Reply
     if finish == "error" or choice.get("error"):
         raise Unreachable(f"the reply broke off: {words_of(choice)}")
     text, refusal = _text(message.get("content")), message.get("refusal")
-    usage = data.get("usage") or {}
-    details = usage.get("prompt_tokens_details") or {}
-    hidden = usage.get("completion_tokens_details") or {}
+    usage = fields(data.get("usage"))
+    details = fields(usage.get("prompt_tokens_details"))
+    cached = count(details.get("cached_tokens", usage.get("prompt_cache_hit_tokens")))  # the second is DeepSeek's
+    hidden = count(fields(usage.get("completion_tokens_details")).get("reasoning_tokens"))
     logprobs = choice.get("logprobs")
     return Reply(
         text=refusal or text,
         outcome="refused" if refusal else _outcome(finish),
         served=data.get("model") or "",
         finish=finish,
-        tokens_in=usage.get("prompt_tokens"),
-        tokens_out=usage.get("completion_tokens"),
-        tokens_cached=details.get("cached_tokens", usage.get("prompt_cache_hit_tokens")),  # the second is DeepSeek's
-        tokens_reasoning=hidden.get("reasoning_tokens"),
-        tokens_image=details.get("image_tokens"),
+        tokens_in=count(usage.get("prompt_tokens"), least=1),
+        tokens_out=_out(usage, hidden, cached),
+        tokens_cached=cached,
+        tokens_reasoning=hidden,
+        tokens_image=count(details.get("image_tokens")),
         latency_s=latency_s,
         token_probabilities=_probabilities(logprobs) if logprobs else None,
     )
+
+
+def _out(usage: Mapping[str, Any], hidden: int | None, cached: int | None) -> int | None:
+    """All tokens of the output; None where the server did not say.
+
+    OpenAI counts what was not shown among `completion_tokens`. xAI counts it beside them, and some servers in the total
+    alone; so what a total has over prompt and completion is output too, unless it is more than was said to be hidden, or is
+    the part of the prompt that came from a cache.
+    """
+    said, total = count(usage.get("completion_tokens")), count(usage.get("total_tokens"))
+    prompt = count(usage.get("prompt_tokens"), least=1)
+    if hidden and said is not None and hidden > said:  # it cannot be among them
+        return said + hidden
+    if total is None or prompt is None or total < prompt:
+        return said
+    beside = total - prompt - (said or 0)
+    if beside <= 0 or (beside > hidden if hidden else beside == cached):
+        return said
+    return (said or 0) + beside
 
 
 def _outcome(finish: str) -> Literal["answered", "truncated", "refused"]:

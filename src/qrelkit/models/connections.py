@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 IDLE_S = 15.0  # routers forget a silent connection without a word, some after a minute
 OTHER_FAMILY_S = 0.25  # the wait before IPv4 is tried beside IPv6 (RFC 8305 §8)
+RACE_S = 0.1  # an end this soon after a question was on its way before it: half of the longest way there and back
 PIECE_BYTES = 2**18  # what is handed to the system at a time
 
 
@@ -60,10 +61,10 @@ class Connections:
     async def post(self, body: bytes) -> Answer:
         """The answer to one POST; raises OSError (`TooSlow` for a limit) where none came whole.
 
-        A connection that was kept may have been closed by the server while the request was on its way, which shows as an end
-        before the first byte of an answer: then the request is sent once more, on a new connection. It may be, although it is
-        a POST, because a chat call changes nothing at the server, and the caller would try again all the same; where the
-        connection is new, the server itself is at fault, and that is told.
+        A connection that was kept may have been closed by the server, as idle, while the request was on its way. That shows as
+        an end at once (`RACE_S`) and before the first byte of an answer: then the request, which nobody has read, is sent once
+        more, on a new connection. An end that comes later may have been paid for, and on a new connection the server itself is
+        at fault: both are told, so that the caller counts what it asks again.
         """
         if self._free and not self._waiting:
             self._free -= 1
@@ -71,10 +72,11 @@ class Connections:
             await self._turn()
         try:
             connection = self._kept() or await self._connected()
+            start = self.loop.time()
             try:
                 return await self._asked(connection, body)
             except Unanswered:
-                if not connection.kept:
+                if not connection.kept or self.loop.time() - start > RACE_S:
                     raise
             return await self._asked(await self._connected(), body)
         finally:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import orjson
 
-from qrelkit.core.errors import InputError, ModelError, Rejected, Unreachable
+from qrelkit.core.errors import InputError, ModelError, Unreachable
 from qrelkit.core.wire import Batch, Reply, Request
 from qrelkit.models import gemini_format
 from qrelkit.models.chat import Chat
@@ -33,6 +33,7 @@ class GeminiDialect:
         "responseMimeType": "replies come as plain text, which the prompt asks to be JSON",
         "responseLogprobs": "there are no probabilities of tokens",
     }
+    lacks: Mapping[str, str] = {}
 
     def path(self, model: str) -> str:
         return f"/{_resource(model)}:generateContent"
@@ -72,12 +73,15 @@ class Gemini(Chat):
     async def submit(self, requests: Sequence[Request], tag: str) -> str:
         """Hands the requests over, in one body; the ticket is the batch's name, `batches/…`.
 
-        A request whose picture cannot be read is left out: it was never submitted. Raises InputError, before anything has
-        left, where nothing may stay with the provider, and for more than one body may hold.
+        A request whose picture cannot be read is left out: `unreadable` says why. Where none is left there is no batch, and
+        the ticket is "". Raises InputError, before anything has left, where nothing may stay with the provider, and for more
+        than one body may hold.
         """
         if self.no_retention:
             raise InputError(f"{self.name}: a batch and its replies stay with the provider for days; no_retention forbids that")
         asked = await self._openings(requests)
+        if not asked:
+            return ""
         while True:
             tails = [self._tail(request) for request, _ in asked]
             bodies = [(r.digest, start + rest) for (r, start), (rest, _) in zip(asked, tails, strict=True)]
@@ -125,18 +129,11 @@ class Gemini(Chat):
         return batch
 
     async def _openings(self, requests: Sequence[Request]) -> list[tuple[Request, bytes]]:
-        out: list[tuple[Request, bytes]] = []
-        bad: Rejected | None = None
-        for request in requests:
-            if request.model != self.name:
-                raise InputError(f"a request to {request.model!r} was given to {self.name!r}: its digest names the wrong model")
-            try:
-                out.append((request, await self._opening(request)))
-            except Rejected as error:
-                bad = bad or error
-        if bad is not None and not out:
-            raise bad
-        return out
+        if not requests:
+            raise InputError("a batch needs at least one request")
+        self.unreadable = {}
+        found = [(request, await self._readable(request)) for request in requests]
+        return [(request, opening) for request, opening in found if opening is not None]
 
     async def _get(self, path: str) -> dict[str, Any]:
         status, headers, raw = await self._endpoint.request("GET", path)

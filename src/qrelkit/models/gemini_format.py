@@ -16,6 +16,7 @@ import orjson
 from qrelkit.core.errors import Unreachable
 from qrelkit.core.wire import Part, Reply, ReplyOutcome, Request, Text
 from qrelkit.models.chat_problems import Problem, words_of
+from qrelkit.models.counts import count, fields
 
 TOP = 20  # alternatives per token; Gemini's own limit
 GAP = "\n\n"  # between texts that follow each other
@@ -135,9 +136,9 @@ def read_reply(data: Mapping[str, Any], latency_s: float | None = None) -> Reply
     if not candidates and not finish:
         raise Unreachable("the reply holds no candidate")
     outcome = OUTCOMES.get(finish, "refused") if candidates else "refused"
-    usage = data.get("usageMetadata") or {}
-    asked, said, thought = (usage.get(f"{name}TokenCount") for name in ("prompt", "candidates", "thoughts"))
-    details = usage.get("promptTokensDetails")
+    usage = fields(data.get("usageMetadata"))
+    asked, thought = count(usage.get("promptTokenCount"), least=1), count(usage.get("thoughtsTokenCount"))
+    said = count(usage.get("candidatesTokenCount", 0 if asked else None))
     logprobs = candidate.get("logprobsResult")
     return Reply(
         text=_why(finish, candidate if candidates else feedback) if outcome == "refused" else _text(candidate),
@@ -145,13 +146,20 @@ def read_reply(data: Mapping[str, Any], latency_s: float | None = None) -> Reply
         served=data.get("modelVersion") or "",
         finish=finish,
         tokens_in=asked,
-        tokens_out=None if asked is None and said is None else (said or 0) + (thought or 0),
-        tokens_cached=usage.get("cachedContentTokenCount"),
+        tokens_out=None if said is None else said + (thought or 0),
+        tokens_cached=count(usage.get("cachedContentTokenCount")),
         tokens_reasoning=thought,
-        tokens_image=sum(d.get("tokenCount", 0) for d in details if d.get("modality") == "IMAGE") if details else None,
+        tokens_image=_of_images(usage.get("promptTokensDetails")),
         latency_s=latency_s,
         token_probabilities=_probabilities(logprobs) if logprobs else None,
     )
+
+
+def _of_images(details: Any) -> int | None:
+    """The input's tokens that are images, from its list by modality; None where there is none."""
+    if not details or not isinstance(details, list):
+        return None
+    return sum(count(one.get("tokenCount")) or 0 for one in map(fields, details) if one.get("modality") == "IMAGE")
 
 
 def _text(candidate: Mapping[str, Any]) -> str:

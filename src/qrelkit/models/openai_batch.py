@@ -65,15 +65,19 @@ class BatchChat(Chat):
     async def submit(self, requests: Sequence[Request], tag: str) -> str:
         """Hands requests over as one batch and returns its id.
 
-        A request whose picture cannot be read is left out, as one bad picture must not hold up the others; `collect` will
-        have no reply to it. The file is deleted again where the batch is refused; where the answer does not come, it may
-        have been made all the same: `find` tells, and deletes what is left over.
+        A request whose picture cannot be read is left out, as one bad picture must not hold up the others: `unreadable` says
+        why. Where none is left there is no batch, and the ticket is "". The file is deleted again where the batch
+        is refused; where the answer does not come, it may have been made all the same: `find` tells, and deletes what is left
+        over.
         Raises InputError where nothing may stay with the provider, for requests to another model, and for more than a
         batch takes.
         """
         if self.no_retention:
             raise InputError(f"{self.name}: a batch's requests and replies stay with the provider; no_retention forbids that")
-        uploaded = await self._upload(await self._lines(requests), tag)
+        lines = await self._lines(requests)
+        if not lines:
+            return ""
+        uploaded = await self._upload(lines, tag)
         file = str(uploaded["id"])
         asked = {
             "input_file_id": file,
@@ -125,21 +129,15 @@ class BatchChat(Chat):
         return Batch(ended=True, replies=replies, counts=counts)
 
     async def _lines(self, requests: Sequence[Request]) -> bytes:
-        url = self.dialect.batch_url(self._endpoint.base)
+        if not requests:
+            raise InputError("a batch needs at least one request")
+        url, self.unreadable = self.dialect.batch_url(self._endpoint.base), {}
         lines: dict[str, bytes] = {}  # an equal request is there once: a custom_id must be
-        unreadable: Rejected | None = None
         for request in requests:
-            if request.model != self.name:
-                raise InputError(f"a request to {request.model!r} was given to {self.name!r}: its digest names the wrong model")
-            try:
-                body = await self.body(request)
-            except Rejected as error:
-                unreadable = error
-                continue
-            head = f'{{"custom_id":"{request.digest}","method":"POST","url":"{url}","body":'.encode()
-            lines[request.digest] = head + body + b"}\n"
-        if not lines:
-            raise unreadable or InputError("a batch needs at least one request")
+            opening = await self._readable(request)
+            if opening is not None:
+                head = f'{{"custom_id":"{request.digest}","method":"POST","url":"{url}","body":'.encode()
+                lines[request.digest] = head + opening + self._tail(request)[0] + b"}\n"
         mb = sum(map(len, lines.values())) / 1e6
         if len(lines) > self.batch_at_most or mb > self.batch_mb * 1.05:
             most = f"{self.batch_at_most:,} requests of {self.batch_mb:g} MB together"

@@ -33,6 +33,7 @@ class OpenAIDialect:
         "max_tokens": "max_completion_tokens is sent instead",
         "response_format": "replies come as plain text, which the prompt asks to be JSON",
     }
+    lacks: Mapping[str, str] = {}
 
     def path(self, model: str) -> str:
         return "/chat/completions"

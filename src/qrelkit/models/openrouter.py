@@ -13,6 +13,7 @@ from typing import Any
 from qrelkit.core.wire import Reply
 from qrelkit.models.chat import Chat
 from qrelkit.models.chat_problems import SAID, Problem
+from qrelkit.models.counts import fields
 from qrelkit.models.openai_compatible import OpenAIDialect
 
 
@@ -27,7 +28,7 @@ class OpenRouterDialect(OpenAIDialect):
     def read(self, data: Mapping[str, Any], latency_s: float | None) -> Reply:
         reply = super().read(data, latency_s)
         served = f"{reply.served} via {data['provider']}" if data.get("provider") else reply.served
-        return dataclasses.replace(reply, served=served, cost_usd=_cost(data.get("usage") or {}))
+        return dataclasses.replace(reply, served=served, cost_usd=_cost(fields(data.get("usage"))))
 
     def problem(self, status: int, data: Any) -> Problem:
         """A 403 that names what was flagged is a refusal of the text, no matter of the key."""
@@ -56,5 +57,5 @@ def _cost(usage: Mapping[str, Any]) -> float | None:
         return None
     if not usage.get("is_byok"):
         return float(cost)
-    upstream = (usage.get("cost_details") or {}).get("upstream_inference_cost")
+    upstream = fields(usage.get("cost_details")).get("upstream_inference_cost")
     return float(cost + upstream) if isinstance(upstream, int | float) else None

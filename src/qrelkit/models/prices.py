@@ -32,7 +32,7 @@ Size = Callable[[Picture], tuple[int, int]]
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """A table of prices by model name: `openai:gpt-4o@rev`, without its revision or options, or without `openai:`.
+    """A table of prices by model name: `openai:gpt-4o@rev`, without its revision or what `Chat` adds, or without `openai:`.
 
     All in US dollars. `rates` are dollars for one unit of another currency, as of `rates_date`; `date` and `source` are the
     table's own.
@@ -47,7 +47,8 @@ class Prices:
     def of(self, model: str) -> Price | None:
         """The price of a model by the most exact of its names in the table; None where there is none."""
         bare = model.partition("?")[0]
-        names = [model, bare, bare.partition("@")[0]]
+        plain = bare.partition("#")[0]
+        names = [model, bare, plain, plain.partition("@")[0]]
         names += [name.partition(":")[2] for name in names]
         return next((self.table[name] for name in names if name in self.table), None)
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from qrelkit.models.prices import Prices
 from qrelkit.project.config import Config
+
+if TYPE_CHECKING:
+    from qrelkit.project.project import Project
 
 NONE_LEFT = 1e-9  # dollars: nothing costs less, and 0 would read as no budget
 
@@ -23,6 +27,20 @@ def budget_left_usd(config: Config, prices: Prices, spent: Callable[[float], flo
         allowed = prices.usd(config.budget.amount, config.budget.currency)
         left.append(allowed - spent(first_of_month(now)) if config.budget.per == "month" else allowed)
     return max(min(left), NONE_LEFT) if left else None
+
+
+def left(project: Project) -> Callable[[], float] | None:
+    """What says at any time how much of a budget per month is left, whoever spends from it; None where there is no such budget.
+
+    It reckons with everything that is in the ledger, what the asking drive stored included; each answer reads only the replies
+    that are new since the last one. `NONE_LEFT` where nothing is left. What one call alone may spend (`budget_usd`, a budget per
+    run) is not in it. Raises InputError for a currency without a rate.
+    """
+    budget, store = project.config.budget, project.store
+    if budget is None or budget.per != "month":
+        return None
+    allowed = project.prices.usd(budget.amount, budget.currency)
+    return lambda: max(allowed - store.spent_usd(first_of_month(datetime.now(UTC))), NONE_LEFT)
 
 
 def first_of_month(now: datetime) -> float:

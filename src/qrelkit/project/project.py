@@ -102,7 +102,9 @@ class Project:
 
     def terms(self, *, batch: bool = False) -> Terms:
         """The terms on which models are asked."""
-        return Terms(between=self.config.between, batch=batch)
+        from qrelkit.project.budget import left
+
+        return Terms(between=self.config.between, batch=batch, left_usd=left(self))
 
     @cached_property
     def prices(self) -> Prices:

@@ -76,14 +76,14 @@ class ImageClef:
     def documents(self, images: ImageFiles) -> Iterator[Entry]:
         """The articles, by the names of their files."""
         files = self._files(images)
-        seen: dict[str, str] = {}
+        seen: dict[str, Path] = {}
         for path in sorted(_xml_files(self._articles)):
-            article = _read(path, images)
+            article = self._read(path, images)
             if article is None:
                 continue
-            first = seen.setdefault(article.doi, path.name)
-            if first != path.name:
-                images.leave("duplicate_articles", path.name, f"{article.doi} is in {first} already")
+            first = seen.setdefault(article.doi, path)
+            if first is not path:
+                images.leave("duplicate_articles", self._named(path), f"{article.doi} is in {self._named(first)} already")
             else:
                 yield self._document(path, article, files, images)
 
@@ -102,7 +102,7 @@ class ImageClef:
     def _pictures(self) -> list[str]:
         """The paths of all figures below their folder, sorted."""
         top = self._figures
-        return sorted(_below(str(top), "", PICTURES)) if top is not None and top.is_dir() else []
+        return sorted(path for path, _ in _below(str(top), PICTURES)) if top is not None and top.is_dir() else []
 
     def _files(self, images: ImageFiles) -> dict[str, str]:
         """Figures by the stem of their file; of two files of one stem the first counts, and the other is listed."""
@@ -112,6 +112,26 @@ class ImageClef:
             if first != path:
                 images.leave("duplicate_figures", path, f"{first} counts")
         return found
+
+    def _read(self, path: Path, images: ImageFiles) -> Article | None:
+        """The article in a file; None, and listed, where there is none that can be used."""
+        file = self._named(path)
+        try:
+            article = read_article(_content(path), file)
+        except InputError as error:
+            images.leave("unreadable_articles", file, str(error).removeprefix(file).lstrip(": "))
+            return None
+        if article is None:
+            images.leave("not_articles", file, "its root element is not article")
+        elif not article.doi or article.doi.split() != [article.doi]:
+            images.leave("articles_without_doi", file, f"its doi is {article.doi!r}")
+        else:
+            return article
+        return None
+
+    def _named(self, path: Path) -> str:
+        """An article's file as the notes call it: its path inside the folder of articles."""
+        return path.relative_to(self._articles).as_posix()
 
     def _document(self, path: Path, article: Article, files: Mapping[str, str], images: ImageFiles) -> Entry:
         found: list[StoredImage] = []
@@ -160,22 +180,6 @@ def _query(path: Path, number: int, topic: Topic, images: ImageFiles) -> Entry:
     return Entry(file=str(path), line=number, fields=fields, raw=orjson.dumps(record), images=found)
 
 
-def _read(path: Path, images: ImageFiles) -> Article | None:
-    """The article in a file; None, and listed, where there is none that can be used."""
-    try:
-        article = read_article(_content(path), path.name)
-    except InputError as error:
-        images.leave("unreadable_articles", path.name, str(error).removeprefix(path.name).lstrip(": "))
-        return None
-    if article is None:
-        images.leave("not_articles", path.name, "its root element is not article")
-    elif not article.doi or article.doi.split() != [article.doi]:
-        images.leave("articles_without_doi", path.name, f"its doi is {article.doi!r}")
-    else:
-        return article
-    return None
-
-
 def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -184,20 +188,28 @@ def _content(path: Path) -> bytes:
 
 
 def _xml_files(folder: Path) -> Iterator[Path]:
-    return (folder / path for path in _below(str(folder), "", (".xml",)))
+    return (folder / path for path, _ in _below(str(folder), (".xml",)))
 
 
 def _states(folder: Path) -> Iterator[tuple[str, int, int]]:
-    for path in _below(str(folder), "", (".xml",)):
-        yield path, *stat_of(os.path.join(folder, path))
+    for path, entry in _below(str(folder), (".xml",)):
+        try:
+            state = entry.stat(follow_symlinks=False)
+        except OSError:  # gone since it was listed
+            continue
+        yield path, state.st_size, state.st_mtime_ns
 
 
-def _below(top: str, inner: str, suffixes: tuple[str, ...]) -> Iterator[str]:
-    """The files of these suffixes below a folder, as paths below `top`. Links are not followed: they could lead out of it."""
-    with os.scandir(os.path.join(top, inner)) as entries:
-        for entry in entries:
-            path = f"{inner}/{entry.name}" if inner else entry.name
-            if entry.is_dir(follow_symlinks=False):
-                yield from _below(top, path, suffixes)
-            elif path.lower().endswith(suffixes) and entry.is_file(follow_symlinks=False):
-                yield path
+def _below(top: str, suffixes: tuple[str, ...]) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """The files of these suffixes below a folder, as paths below it. Links are not followed: they could lead out of it."""
+    folders = [""]
+    while folders:
+        inner = folders.pop()
+        before = f"{inner}/" if inner else ""
+        with os.scandir(os.path.join(top, inner)) as entries:
+            for entry in entries:
+                name = entry.name
+                if name.lower().endswith(suffixes) and entry.is_file(follow_symlinks=False):
+                    yield before + name, entry
+                elif entry.is_dir(follow_symlinks=False):
+                    folders.append(before + name)

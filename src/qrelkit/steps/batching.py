@@ -11,15 +11,17 @@ in the ledger.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 
 from qrelkit.core.doors import BatchModel, BatchRow, Model, Store
-from qrelkit.core.errors import InputError, ModelError, OutOfBudget
+from qrelkit.core.errors import InputError, ModelError, OutOfBudget, RateLimited, Rejected
 from qrelkit.core.wire import Reply, Request, Text
 from qrelkit.steps.sending import Sender
 from qrelkit.steps.tally import worst_case_usd
 from qrelkit.steps.terms import Terms
 
+EXPIRED_S = 47 * 3600.0  # a batch ends within a day
 IMAGE_MB = 0.3  # what an encoded picture is reckoned with
 
 
@@ -58,27 +60,37 @@ class Batching:
 
     async def submit(self) -> None:
         """Hands over what was added; each batch's intent is in the store before the provider hears of it."""
-        self.submitting = True
-        try:
-            for name in [*self.waiting]:
-                model = batch_model(self.sender.model(name))
-                self.mb.pop(name)
-                for requests in portions(self.waiting.pop(name), model):
-                    await self._hand_over(model, requests)
-        finally:
-            self.submitting = False
+        await self.sender.within_hours()
+        for name in [*self.waiting]:
+            model = batch_model(self.sender.model(name))
+            self.mb.pop(name)
+            for requests in portions(self.waiting.pop(name), model):
+                await self._hand_over(model, requests)
 
     async def _hand_over(self, model: BatchModel, requests: Sequence[Request]) -> None:
         tag = f"qk{secrets.token_hex(8)}"
         self.store.add_batch(tag, requests)
         try:
             ticket = await model.submit(requests, tag)
-        except InputError:  # refused before anything left
+        except (InputError, Rejected, RateLimited):  # refused: no batch was made, and its requests are free again
             self.store.end_batch(tag)
             raise
+        self._left_out(model, tag)
+        if not ticket:  # none of them could be written
+            self.store.end_batch(tag)
+            return
         self.store.set_ticket(tag, ticket)
         self.tally.asked += len(requests)
         self.tally.batches.append(f"{len(requests):,} requests handed over to {model.name} as batch {ticket}")
+
+    def _left_out(self, model: BatchModel, tag: str) -> None:
+        """Requests that could not be written (a picture that cannot be read) have failed; the others are on their way."""
+        unreadable: Mapping[str, str] = getattr(model, "unreadable", {})
+        failed = {digest: Reply(text="", outcome="failed", error=error) for digest, error in unreadable.items()}
+        if failed:
+            self.store.add_batch_replies(tag, failed)
+            for error in unreadable.values():
+                self.tally.fail(error)
 
     async def collect(self) -> None:
         """What became of the batches that were handed over to the models of this drive."""
@@ -95,6 +107,10 @@ class Batching:
             batch = await model.collect(ticket)
         except ModelError as error:
             name = row.ticket or row.tag
+            if isinstance(error, Rejected) and (not row.ticket or time.time() - row.created > EXPIRED_S):
+                self.store.end_batch(row.tag)  # there is none, or no longer: its requests are free again
+                self.tally.batches.append(f"batch {name} of {row.requests:,} requests is given up: {error}")
+                return
             self.tally.batches.append(f"batch {name} of {row.requests:,} requests could not be asked about: {error}")
             return
         if not batch.ended:
@@ -123,8 +139,7 @@ class Batching:
 
     def _taken(self, model: Model, digest: str, reply: Reply) -> Reply:
         if reply.outcome == "failed":
-            self.tally.failed += 1
-            self.tally.errors[reply.error] = self.tally.errors.get(reply.error, 0) + 1
+            self.tally.fail(reply.error)
             return reply
         return self.sender.taken(model, None, reply, digest)
 

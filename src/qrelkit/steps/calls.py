@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from qrelkit.core.doors import Model
+from qrelkit.core.errors import PluginError
 from qrelkit.core.wire import Reply, Request
 from qrelkit.steps.loop import settle, spoil
 
@@ -36,6 +37,8 @@ class Calls:
     async def _answer(self, batch: Sequence[tuple[Request, asyncio.Future[Reply]]]) -> None:
         try:
             replies = await self.model.replies([request for request, _ in batch])
+            if len(replies) != len(batch):
+                raise PluginError(f"{self.model.name} gave {len(replies)} replies to {len(batch)} requests")
         except BaseException as error:  # also one that nobody foresaw: whoever waits must not wait for ever
             for _, answer in batch:
                 spoil(answer, error)

@@ -72,11 +72,13 @@ def describe(
     flows = (_named(describer, image) for image in images_of(todo, collection))
     try:
         dials: dict[str, Any] = {"at_once": at_once, "budget_usd": budget_usd, "progress": progress, "tally": tally}
-        dials["terms"] = replace(terms, what="describe")
+        dials["terms"] = replace(terms, what=f"describe {describer.key}")
         drive(flows, models=models or {}, store=store, done=done, **dials)
     finally:  # however it ends: what was said is kept, and what it cost
         save()
         store.add_spending("describe", describer.key, tally.numbers())
+    if not (tally.stopped or tally.waiting or len(new) < todo.height):
+        store.settle()
     digests = set(wanted["digest"])
     texts = {digest: text for digest, text in (known | new).items() if digest in digests}
     return Described(texts=texts, missing=len(digests) - len(texts), known=len(texts) - len(new), tally=tally)

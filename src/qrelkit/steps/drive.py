@@ -21,7 +21,7 @@ from dataclasses import replace
 from typing import Generic, TypeVar
 
 from qrelkit.core.doors import Model, Store
-from qrelkit.core.errors import InputError, OutOfBudget, Unreachable
+from qrelkit.core.errors import InputError, OutOfBudget, StoreBusy, Unreachable
 from qrelkit.core.wire import Flow, Reply, Request
 from qrelkit.steps.batching import Batching
 from qrelkit.steps.loop import on_interrupt, rare_collections, run_alone
@@ -32,9 +32,11 @@ from qrelkit.steps.terms import Terms
 
 T = TypeVar("T")
 LOOPS_PER_TURN = 3  # turns of the event loop that share a commit: 64 replies instead of 32, 4 % more replies a second
+LONGEST_TURN_S = 0.2
 BEAT_S = 10.0  # a session that says nothing for longer than 45 s is taken for dead
 ASK_AGAIN_S = (0.1, 2.0)  # how soon it is looked again what another process is asking; the first time, and at most
-A_WHILE_S = 3600.0  # what is held for longer waits in a batch
+A_WHILE_S = 60.0  # what is held for longer waits in a batch: a claim is good for 45 s
+STORED_AGAIN = 5  # times that a store is asked at the end to take what it would not
 HELD_AT_MOST = 20_000  # conversations that wait for other processes
 
 
@@ -110,31 +112,41 @@ class Driver(Generic[T]):
         self.at_once = max([at_once or FIRST_AT_ONCE, *(2 * m.at_most for m in self.models.values() if m.at_most > 1)])
         self.finding = at_once is None
         started, cpu = self.loop.time(), time.process_time()
-        self.session = self.store.open_session(terms.what)
         self.batching = Batching(self.store, self.sender, terms)
+        self.session = self.store.open_session(terms.what)
+        beat = asyncio.ensure_future(self._beat())
         try:
             with on_interrupt(self.loop, self._interrupt), rare_collections():
                 await self.batching.collect()
                 self._soon()
-                beat = asyncio.ensure_future(self._beat())
                 await self.over
-                beat.cancel()
                 if not self.fatal and self.tally.stopped != "interrupted":
                     await self.batching.submit()
         finally:
+            beat.cancel()
             await self._close()
             self.tally.seconds, self.tally.busy_s = self.loop.time() - started, time.process_time() - cpu
         return self._ended()
 
     async def _close(self) -> None:
         try:
-            if self.arrived or self.failed:
-                self._exchange([])
+            await self._keep_the_rest()
         finally:
-            self.store.end_session(self.session)
             for model in self.models.values():
                 self.tally.notes += getattr(model, "notes", ())
                 await model.close()
+
+    async def _keep_the_rest(self) -> None:
+        """Stores what came and could not be stored; a store that somebody else holds is waited for."""
+        try:
+            for _ in range(STORED_AGAIN if self.arrived or self.failed else 0):
+                try:
+                    self._exchange([], self.arrived)
+                    break
+                except StoreBusy:
+                    await asyncio.sleep(1)
+        finally:
+            self.store.end_session(self.session)
 
     def _ended(self) -> Tally:
         if self.fatal:
@@ -194,26 +206,39 @@ class Driver(Generic[T]):
         self.asking = {}
         try:
             found = self._exchange([*wanted], arrived)
+        except BaseException as error:
+            self.arrived[:0] = arrived  # paid for: tried again when the drive ends
+            self._stop(error)
+            arrived, wanted, found = [], {}, {}
+        try:
             for digest, _, reply in arrived:
+                self.sender.committed(digest)
                 self._deliver(digest, reply)
             for digest, request in wanted.items():
                 self._ask(digest, request, found.get(digest))
             while not self.stopping and not self.exhausted and self._room_for_talks():
                 self._take_up()
+                if self.loop.time() - self.turned_at > LONGEST_TURN_S:  # Ctrl-C and replies on their way have their turn too
+                    self._soon()
+                    break
+            if self.progress and self.turned_at - self.said_at > 0.1:
+                self.said_at = self.turned_at
+                self.progress(self.tally)
         except BaseException as error:
             self._stop(error)
-        if self.progress and self.turned_at - self.said_at > 0.1:
-            self.said_at = self.turned_at
-            self.progress(self.tally)
         if self.asking and not self.stopping:
             self._soon()
-        elif not (self.sends or self.arrived or self.over.done()) and (self.stopping or (self.exhausted and not self.flying)):
+        elif not (self.sends or (self.arrived and not self.fatal) or self.over.done()) and self._at_an_end():
             self.over.set_result(None)
+
+    def _at_an_end(self) -> bool:
+        return self.stopping or (self.exhausted and not self.flying)
 
     def _exchange(self, asking: Sequence[str], arrived: Sequence[tuple[str, Request, Reply]] = ()) -> Mapping[str, Reply | float]:
         answered = [(request, reply) for _, request, reply in arrived]  # a failed one gives its claim back
-        failed, self.failed = self.failed, []
-        return self.store.exchange(self.session, asking, answered, failed)
+        found = self.store.exchange(self.session, asking, answered, self.failed)
+        self.failed = []
+        return found
 
     async def _beat(self) -> None:
         """Says that this session lives, and looks again after what others are asking."""
@@ -221,6 +246,10 @@ class Driver(Generic[T]):
         while True:
             wait_s = min(again, BEAT_S) if self.held else BEAT_S
             await asyncio.sleep(wait_s)
+            try:
+                self.sender.look_at_budget()
+            except Exception as error:
+                self._stop(error)
             if self.held:
                 count = len(self.held)
                 self.asking |= self.held
@@ -295,10 +324,11 @@ class Driver(Generic[T]):
             else:
                 self.sends.add(self.loop.create_task(self._send(digest, request)))
         elif isinstance(found, Reply):
-            if digest not in self.batching.collected:  # that one was paid for by this drive
+            ours = digest in self.batching.collected  # brought and paid for by this drive
+            if not ours:
                 self.tally.known += 1
                 self.tally.saved_usd += found.cost_usd or 0.0
-            self._deliver(digest, replace(found, known=True, request=digest))
+            self._deliver(digest, replace(found, known=not ours, request=digest))
         elif found - time.time() > A_WHILE_S:
             self._let_go(digest)
         else:
@@ -317,14 +347,17 @@ class Driver(Generic[T]):
             self.tally.stopped = "budget"
             self._stop()
         if not (self.batching.takes_more or self.batching.submitting):
+            self.batching.submitting = True
             self.sends.add(self.loop.create_task(self._submit()))
 
     async def _submit(self) -> None:
         try:
-            await self.batching.submit()
+            while not (self.fatal or self.batching.takes_more):  # more may have come while the last one was on its way
+                await self.batching.submit()
         except BaseException as error:
             self._stop(error)
         finally:
+            self.batching.submitting = False
             self.sends.discard(asyncio.current_task())
             self._soon()
 
@@ -345,8 +378,11 @@ class Driver(Generic[T]):
         except OutOfBudget:
             self.tally.stopped = self.tally.stopped or "budget"
             self._stop()
-        except (Ended, asyncio.CancelledError):
-            pass  # taken up again by the next drive; the second Ctrl-C does not wait
+        except Ended:
+            pass  # taken up again by the next drive
+        except asyncio.CancelledError:
+            if not self.stopping:  # not by the second Ctrl-C, which does not wait
+                self._stop(Unreachable(f"a call to {request.model} was cancelled by the model itself"))
         except BaseException as error:
             self._stop(error)
         finally:

@@ -106,7 +106,7 @@ def _of_another(one: Heard, seen: Seen) -> str:
 
 
 def _model(seen: Seen) -> tuple[Verdict, str]:
-    asked = [seen.model.name.partition(":")[2].partition("?")[0], str(getattr(seen.model, "sent_name", ""))]
+    asked = [seen.model.name.partition(":")[2].partition("?")[0].partition("#")[0], str(getattr(seen.model, "sent_name", ""))]
     served = list(dict.fromkeys(one.reply.served for one in seen.heard.values() if one.came and one.reply.served))
     provider = seen.model.name.partition(":")[0] + ":"
     if not served:

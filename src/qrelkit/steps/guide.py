@@ -70,10 +70,12 @@ def guide(
     tally = Tally()
     try:
         dials: dict[str, Any] = {"at_once": at_once, "budget_usd": budget_usd, "progress": progress, "tally": tally}
-        dials["terms"] = replace(terms, what="guide")
+        dials["terms"] = replace(terms, what=f"guide {writer.key}")
         drive(flows, models=models or {}, store=store, done=done, **dials)
     finally:
         store.add_spending("guide", writer.key, tally.numbers())
+    if not (tally.stopped or tally.waiting or unread):
+        store.settle()
     if folder is not None:
         for query_id, guideline in {**known, **new}.items():
             write_guideline(guideline, file_of(folder, query_id))

@@ -90,12 +90,12 @@ def judge(
 ) -> Judged:
     """Judges every pair of the pool that is not known yet, the pairs of one query together.
 
-    `retry` names paid outcomes to be asked again; `limit` asks at most so many pairs. Every judgment is in the store when
-    this returns, however it ends; `Judged.tally.stopped` says whether it ended early.
+    `retry` names paid outcomes to be asked again; `limit` asks at most so many pairs (`within`). Every judgment is in the
+    store when this returns, however it ends; `Judged.tally.stopped` says whether it ended early.
     """
     state = standing(pool, judge, collection, store, retry)
     grouped = in_groups(state, judge.settings.get("per_request", 1), judge.settings.get("seed", 0))
-    todo = grouped.filter(pl.col("todo")).head(limit if limit is not None else state.height)
+    todo = within(grouped.filter(pl.col("todo")), limit)
     store.add_judge(judge.key, judge.name, judge.settings)
     new: list[Judgment] = []
     saved = 0
@@ -114,7 +114,7 @@ def judge(
     flows = (judge.flow(group) for group in _groups(todo, collection))
     try:
         dials: dict[str, Any] = {"at_once": at_once, "budget_usd": budget_usd, "progress": progress, "tally": tally}
-        drive(flows, models=models or {}, store=store, done=done, terms=replace(terms, what="judge"), **dials)
+        drive(flows, models=models or {}, store=store, done=done, terms=replace(terms, what=f"judge {judge.key}"), **dials)
     finally:  # however it ends: what was said is kept, and what it cost
         save()
         store.add_spending("judge", judge.key, tally.numbers())
@@ -146,9 +146,7 @@ def standing(pool: Pool, judge: Judge, collection: Collection, store: Store, ret
     )
 
 
-def with_keys(
-    pairs: pl.DataFrame, judge: Judge, collection: Collection, kept: pl.DataFrame, gone: pl.Series
-) -> pl.DataFrame:
+def with_keys(pairs: pl.DataFrame, judge: Judge, collection: Collection, kept: pl.DataFrame, gone: pl.Series) -> pl.DataFrame:
     """Adds query_key and doc_key: one digest per distinct query and document, not per pair. Documents that are `gone` have the
     key that is `kept` of them, or none."""
     queries = collection.queries.select("query_id", "fingerprint").join(pairs, on="query_id", how="semi")
@@ -185,6 +183,15 @@ def in_groups(state: pl.DataFrame, per_request: int, seed: int = 0) -> pl.DataFr
     asked = asked.with_columns(query=pl.col("query").min().over("query_id")).sort("query", "order")
     place = pl.int_range(pl.len()).over("query_id") // per_request
     return asked.with_columns(group=pl.struct("query", place.alias("place")).rle_id()).drop("order", "query")
+
+
+def within(todo: pl.DataFrame, limit: int | None) -> pl.DataFrame:
+    """The first groups that have at most `limit` rows together; at least one of them, unless `limit` is 0. None is all."""
+    if limit is None or limit >= todo.height:
+        return todo
+    until = todo.group_by("group", maintain_order=True).len().with_columns(rows=pl.col("len").cum_sum())
+    whole = until.filter((pl.col("rows") <= limit) | (pl.int_range(pl.len()) < min(limit, 1)))
+    return todo.join(whole, on="group", how="semi", maintain_order="left")
 
 
 def _groups(todo: pl.DataFrame, collection: Collection) -> Iterator[list[Pair]]:

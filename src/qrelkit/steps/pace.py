@@ -43,7 +43,13 @@ class Pace:
         self.every_s = 60 / limits.requests_per_minute if limits.requests_per_minute else 0.0
         self.token_s = 60 / limits.tokens_per_minute if limits.tokens_per_minute else 0.0
         self.request_at = self.token_at = 0.0
+        self.room: Room | None = None
         self.waiting: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def rounds_turned_away(self) -> int:
+        """How many times over the calls in flight were turned away since the last answer, and one."""
+        return 1 + self.turned_away // max(1, self.calling)
 
     @property
     def counts_tokens(self) -> bool:
@@ -127,6 +133,7 @@ class Pace:
 
     def told(self, room: Room) -> None:
         """What the endpoint says is left: where it is nothing, nobody asks before it begins anew."""
+        self.room = room
         waits = [
             reset_s
             for left, reset_s in ((room.requests, room.requests_reset_s), (room.tokens, room.tokens_reset_s))

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 from qrelkit.core.doors import Model
@@ -20,7 +20,7 @@ from qrelkit.models.prices import tokens_of_text
 from qrelkit.steps.calls import Calls
 from qrelkit.steps.loop import settle
 from qrelkit.steps.pace import Pace
-from qrelkit.steps.tally import Tally, worst_case_usd
+from qrelkit.steps.tally import Tally, alike, worst_case_usd
 from qrelkit.steps.terms import Terms
 
 SLOWED_AT_MOST = 100  # times that one request is asked to slow down before it counts as failed
@@ -33,7 +33,6 @@ CUT_AT_MOST = 10  # prompts cut in one drive before it stops
 LOOK_AGAIN_S = 60.0
 SLOW_S = 0.05
 INFINITE = float("inf")
-_NUMBERS = re.compile(r"\d+|'[^']*'|\"[^\"]*\"")
 
 
 class Ended(Exception):
@@ -57,15 +56,20 @@ class Sender:
         self.loop, self.halt = asyncio.get_running_loop(), asyncio.Event()
         self.models, self.tally, self.terms = models, tally, terms
         self.at_once, self.budget_usd = at_once, budget_usd
+        self.given_usd = INFINITE if budget_usd is None else budget_usd
         self.stop, self.note = stop, note
         self.chance = random.Random(terms.seed)
         self.paces: dict[str, Pace] = {}
         self.calls: dict[str, Calls] = {}
         self.sending = 0
+        self.reserved_usd = 0.0  # of requests on their way, and of answers whose cost nobody told
         self.queue: list[asyncio.Future[None]] = []  # who waits for room in the budget
-        self.dearest: dict[str, float] = {}  # per model, the dearest reply so far: what one more may cost
-        self.failures_in_a_row = self.unreached = self.answered = 0
-        self.rejections: tuple[str, int] = ("", 0)  # the last rejection, less its numbers, and how often in a row
+        self.likeness: dict[str, tuple[float, int, float]] = {}  # per model: see _learn
+        self.priced = False
+        self.uncommitted: dict[str, tuple[Pace, float]] = {}  # answered, and not in the store yet: their calls are not over
+        self.unreached = self.answered = 0
+        self.failures_in_a_row: dict[str, int] = {}  # per model
+        self.rejections: dict[str, tuple[str, int]] = {}  # per model: the last one, less its numbers, and how often in a row
 
     def end(self) -> None:
         """Nothing more is asked; whoever waits to try again stops waiting."""
@@ -84,6 +88,12 @@ class Sender:
         """Whether answers take so long that the next requests should be ready when one comes: they come in bursts."""
         return any(SLOW_S < pace.best_s < INFINITE for pace in self.paces.values())
 
+    def look_at_budget(self) -> None:
+        """Takes in what others spent meanwhile from a budget that is not for this drive alone."""
+        if self.terms.left_usd is not None and (left := self.terms.left_usd()) is not None:
+            self.budget_usd = min(self.given_usd, self.tally.cost_usd + left)
+            self._make_room()
+
     def model(self, name: str) -> Model:
         if name not in self.models:
             raise UnknownName("model", name, self.models)
@@ -91,23 +101,35 @@ class Sender:
 
     async def send(self, request: Request, digest: str) -> Reply:
         """The reply as the ledger keeps it, or a failed one. Raises Ended, OutOfBudget, or an error that no request survives."""
-        model = self.model(request.model)
+        model, reserve = self.model(request.model), 0.0
         if self.budget_usd is not None:
-            await self._room(model, request, self.budget_usd)
+            reserve = await self._room(model, request)
         if self.halt.is_set():  # the end came while this one was waiting
             raise Ended
         self.sending += 1
+        self.reserved_usd += reserve
         try:
             reply = await self._try(model, request, digest)
             if reply.outcome == "failed":
-                self.tally.failed += 1
-                self.tally.errors[reply.error] = self.tally.errors.get(reply.error, 0) + 1
+                self.tally.fail(reply.error)
                 return replace(reply, request=digest)
-            return self.taken(model, request, reply, digest)
+            kept = self.taken(model, request, reply, digest)
+            if reserve:
+                self._learn(model, request, kept)
+                if kept.cost_usd is None:  # what it cost nobody told: it counts as what it may have cost
+                    self.reserved_usd += reserve
+            return kept
         finally:
             self.sending -= 1
+            self.reserved_usd -= reserve
             if self.queue:
                 self._make_room()
+
+    def committed(self, digest: str) -> None:
+        """A reply is in the store: only now may another call take its place, so a crash costs no more than `at_once` replies."""
+        found = self.uncommitted.pop(digest, None)
+        if found is not None:
+            found[0].over(True, found[1])
 
     def taken(self, model: Model, request: Request | None, reply: Reply, digest: str) -> Reply:
         """A reply as the ledger keeps it, priced and counted; one to a prompt that the server cut says so."""
@@ -127,7 +149,7 @@ class Sender:
         tokens = model.tokens_in(request) if pace.counts_tokens else 0
         while True:
             if self.terms.between:
-                await self._hours(pace)
+                await self.within_hours()
             if not pace.begins(tokens):
                 await pace.turn(tokens)
             answered, started = False, self.loop.time()
@@ -137,18 +159,19 @@ class Sender:
                 self.tally.asked += 1
                 reply = (await model.replies((request,)))[0] if model.at_most == 1 else await self._calls(model).ask(request)
                 answered = True
-                if (room := model.room) is not None:
+                self.uncommitted[digest] = (pace, self.loop.time() - started)
+                if (room := model.room) is not None and room is not pace.room:
                     pace.told(room)
                 return reply if tries + slowed == 0 else replace(reply, attempts=tries + slowed + 1)
             except Rejected as error:
                 self.note(digest, self.loop.time() - started, str(error))
-                self._rejected(error)
+                self._rejected(model.name, error)
                 return Reply(text="", outcome="failed", error=str(error), attempts=tries + slowed + 1)
             except RateLimited as error:
                 slowed += 1
                 if (error.retry_after_s or 0.0) > LONGEST_TOLD_S:
                     self.stop(Unreachable(f"{error}; that is {(error.retry_after_s or 0) / 3600:.1f} hours: run again later"))
-                wait_s = self._delay(slowed, error.retry_after_s)
+                wait_s = self._delay(min(slowed, pace.rounds_turned_away), error.retry_after_s)
                 pace.slow_down(wait_s)
                 problem: ModelError = error
             except Unreachable as error:
@@ -156,19 +179,21 @@ class Sender:
                 wait_s = self._delay(tries)
                 problem = error
             finally:
-                pace.over(answered, self.loop.time() - started)
+                if not answered:
+                    pace.over(False)
             self.note(digest, self.loop.time() - started, str(problem))
             if tries > self.terms.retries or slowed > SLOWED_AT_MOST or self.halt.is_set():
-                self._count_unreached(str(problem))
+                self._count_unreached(model.name, str(problem))
                 return Reply(text="", outcome="failed", error=str(problem), attempts=tries + slowed)
             self.tally.retried += 1
             await pace.rest(wait_s)
 
-    async def _hours(self, pace: Pace) -> None:
+    async def within_hours(self) -> None:
         """Waits until the hours begin in which models may be asked; looks at the clock every minute, for clocks are set."""
         while not self.halt.is_set() and (wait_s := self.terms.wait_s()) > 0:
             self.tally.waits_for = self.terms.between.partition("-")[0].strip()
-            await pace.rest(min(wait_s, LOOK_AGAIN_S))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.halt.wait(), min(wait_s, LOOK_AGAIN_S))
         self.tally.waits_for = ""
 
     def _delay(self, times: int, told_s: float | None = None) -> float:
@@ -191,20 +216,42 @@ class Sender:
 
     # money
 
-    async def _room(self, model: Model, request: Request, budget_usd: float) -> None:
-        """Waits until this request fits into the budget beside those on their way, at the dearest that each may be.
+    async def _room(self, model: Model, request: Request) -> float:
+        """Waits until this request fits into the budget beside those on their way, and returns what it may cost.
 
-        Raises OutOfBudget when nothing is on its way and it still does not fit.
+        Raises OutOfBudget when nothing is on its way and it still does not fit, and InputError where a model's price is unknown.
         """
+        if not self.priced:
+            for one in self.models.values():
+                worst_case_usd(one, request)
+            self.priced = True
         while not self.halt.is_set():
-            one = self.dearest.get(model.name)
-            one = worst_case_usd(model, request) if one is None else one
-            if self.tally.cost_usd + (self.sending + 1) * one <= budget_usd:
-                return
+            reserve = self._reserve(model, request)
+            assert self.budget_usd is not None
+            if self.tally.cost_usd + self.reserved_usd + reserve <= self.budget_usd:
+                return reserve
             if not self.sending:
-                raise OutOfBudget(f"the next request could exceed the budget of ${budget_usd:g}")
+                raise OutOfBudget(f"the next request could exceed the budget of ${self.budget_usd:g}")
             self.queue.append(self.loop.create_future())
             await self.queue[-1]
+        return 0.0
+
+    def _reserve(self, model: Model, request: Request) -> float:
+        """What a request may cost, by its own length and by what this model's replies were like so far."""
+        like = self.likeness.get(model.name)
+        if like is None:
+            return worst_case_usd(model, request)
+        stretch, longest, dearest = like
+        expected = Reply(text="", tokens_in=int(stretch * model.tokens_in(request)), tokens_out=longest)
+        return max(dearest, model.cost_usd(expected) or 0.0)
+
+    def _learn(self, model: Model, request: Request, reply: Reply) -> None:
+        """How far the server's counts went beyond ours, the longest output, the dearest reply."""
+        if reply.cost_usd is None or reply.tokens_in is None:
+            return
+        stretch, longest, dearest = self.likeness.get(model.name, (1.0, 0, 0.0))
+        ratio = reply.tokens_in / max(model.tokens_in(request), 1)
+        self.likeness[model.name] = (max(stretch, ratio), max(longest, reply.tokens_out or 0), max(dearest, reply.cost_usd))
 
     def _make_room(self) -> None:
         """Wakes those who wait for room in the budget: there may be some now, or nothing more to wait for."""
@@ -213,8 +260,8 @@ class Sender:
 
     def _count(self, name: str, reply: Reply) -> None:
         tally = self.tally
-        self.failures_in_a_row = 0
-        self.rejections = ("", 0)
+        self.failures_in_a_row.pop(name, None)
+        self.rejections.pop(name, None)
         self.answered += 1
         tally.tokens_in += reply.tokens_in or 0
         tally.tokens_out += reply.tokens_out or 0
@@ -225,8 +272,6 @@ class Sender:
             tally.unpriced += 1
         else:
             tally.cost_usd += reply.cost_usd
-            if not reply.batch:
-                self.dearest[name] = max(reply.cost_usd, self.dearest.get(name, 0.0))
         if reply.served:
             tally.served.setdefault(name, set()).add(reply.served)
 
@@ -253,21 +298,22 @@ class Sender:
             self.stop(Rejected(f"{what}; give the server a longer context, or shorten with judge.max_document_chars", fatal=True))
         return True
 
-    def _rejected(self, error: Rejected) -> None:
-        """A rejection that is about every request ends the drive, and so do many equal ones in a row."""
-        self.failures_in_a_row = 0
-        words = _NUMBERS.sub("#", str(error))
-        self.rejections = (words, self.rejections[1] + 1 if words == self.rejections[0] else 1)
+    def _rejected(self, name: str, error: Rejected) -> None:
+        """A rejection that is about every request ends the drive, and so do many equal ones of a model in a row."""
+        self.failures_in_a_row.pop(name, None)
+        words = alike(str(error))
+        before, count = self.rejections.get(name, ("", 0))
+        self.rejections[name] = (words, count + 1 if words == before else 1)
         if error.fatal:
             self.stop(error)
-        elif self.rejections[1] >= GIVE_UP_AFTER:
+        elif self.rejections[name][1] >= GIVE_UP_AFTER:
             what = f"{GIVE_UP_AFTER} requests in a row were rejected alike"
             self.stop(Rejected(f"{what}; the last one: {error}; what was answered is kept", fatal=True))
 
-    def _count_unreached(self, error: str) -> None:
+    def _count_unreached(self, name: str, error: str) -> None:
         """Gives up an endpoint that answers nobody. (A rejected request was answered: it does not count here.)"""
         self.unreached += 1
-        self.failures_in_a_row += 1
-        if self.failures_in_a_row >= GIVE_UP_AFTER:
+        count = self.failures_in_a_row[name] = self.failures_in_a_row.get(name, 0) + 1
+        if count >= GIVE_UP_AFTER:
             what = f"{GIVE_UP_AFTER} requests in a row failed; the last said: {error}"
             self.stop(Unreachable(f"{what}; what was answered is kept, run again later"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -12,6 +13,7 @@ from qrelkit.core.wire import Reply, Request
 COUNTS = ("asked", "known", "joined", "failed", "unpriced")
 TOKENS = ("tokens_in", "tokens_out", "tokens_cached", "tokens_reasoning", "tokens_image")
 NUMBERS = (*COUNTS, *TOKENS, "cost_usd", "saved_usd", "seconds", "busy_s")
+_OWN = re.compile(r"\d+|'[^']*'|\"[^\"]*\"")
 Stopped = Literal["", "budget", "interrupted"]
 
 
@@ -46,6 +48,13 @@ class Tally:
     stopped: Stopped = ""
     served: dict[str, set[str]] = field(default_factory=dict)
     errors: dict[str, int] = field(default_factory=dict)
+    wordings: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def fail(self, error: str) -> None:
+        """Counts a failed request; errors that differ only in numbers and quoted words are one, worded like the first."""
+        self.failed += 1
+        wording = self.wordings.setdefault(alike(error), error)
+        self.errors[wording] = self.errors.get(wording, 0) + 1
 
     def numbers(self) -> dict[str, float]:
         """What is kept of it in the store."""
@@ -63,6 +72,11 @@ class Tally:
             out.append(f"{self.cut} prompts were cut by the server: its context is too short for them")
         out += self.notes
         return out + [f"{count} × {error}" for error, count in sorted(self.errors.items())]
+
+
+def alike(error: str) -> str:
+    """An error less what is a single request's own in it: numbers and quoted words."""
+    return _OWN.sub("#", error)
 
 
 def worst_case_usd(model: Model, request: Request, *, batch: bool = False) -> float:

@@ -17,7 +17,8 @@ class Terms:
     """`between` are the hours in which a model may be asked, in local time ("19:00-07:00"; "" is always); outside of them the
     drive waits. With `batch`, what is not known is handed to the provider's batch endpoint instead of being asked. `retries`
     is how often a request that nobody answered is sent again, `seed` draws the waits between. `what` names the drive in the
-    ledger. `now` is the clock for `between`.
+    ledger. `now` is the clock for `between`. `left_usd` says what is left of a budget from which other drives spend too; it is
+    asked every few seconds.
     """
 
     between: str = ""
@@ -26,6 +27,7 @@ class Terms:
     seed: int = 0
     what: str = ""
     now: Callable[[], datetime] = datetime.now
+    left_usd: Callable[[], float | None] | None = None
 
     def wait_s(self) -> float:
         """Seconds until a model may be asked; 0 within the hours."""

@@ -63,16 +63,18 @@ class Batches:
         return [request_digest(digest) for (digest,) in rows]
 
     def held(self, digests: Collection[bytes]) -> dict[bytes, float]:
-        """Until when each digest is held that waits in a batch."""
+        """Until when each digest is held that waits in a batch which may still be answered."""
         rows = self._database.rows("SELECT id, created FROM batches WHERE ended IS NULL")
-        until = {number: created / 1000 + BATCH_S for number, created in rows}
+        now = self._now()
+        until = {number: end for number, created in rows if (end := created / 1000 + BATCH_S) > now}
         if not until:
             return {}
         found = self._database.matching((batch_requests.c.digest, batch_requests.c.batch), batch_requests.c.digest, list(digests))
         return {digest: until[batch] for digest, batch in found if batch in until}
 
     def add_replies(self, tag: str, given: Mapping[str, Reply], ledger: Ledger, claims: Claims) -> tuple[Writing, list[Any]]:
-        """Stores what came back for requests of a batch that were not answered before; failed ones become attempts."""
+        """Stores what came back for requests of a batch that were not answered before; failed ones become attempts. The replies
+        are those of the session that is at work, so that its death does not lose what they cost."""
         number = self._number(tag)
         by_blob = {request_blob(digest): reply for digest, reply in given.items()}
         columns = (batch_requests.c.digest, batch_requests.c.batch, batch_requests.c.envelope, batch_requests.c.answered)
@@ -82,7 +84,7 @@ class Batches:
         ((created,),) = self._database.rows("SELECT created FROM batches WHERE id = ?", number)
         seconds = self._now() - created / 1000
         failed = [(request_digest(d), seconds, by_blob[d].error) for d in waiting if by_blob[d].outcome == "failed"]
-        writing = ledger.insert([_answer(d, waiting[d], by_blob[d]) for d in answered], None)
+        writing = ledger.insert([_answer(d, waiting[d], by_blob[d]) for d in answered], claims.at_work)
         sql = "UPDATE batch_requests SET answered = 1 WHERE digest = ? AND batch = ?"
         self._database.run(sql, [(digest, number) for digest in answered])
         self._database.rows("UPDATE batches SET answered = answered + ? WHERE id = ?", len(answered), number)

@@ -44,6 +44,8 @@ class Claims:
         self._failed: dict[tuple[int, bytes], float] = {}  # when an attempt of a living session failed last
         self._beats: dict[int, float] = {}  # of our own sessions
         self._swept: dict[int, int] = {}
+        self._given: dict[int, set[bytes]] = {}  # what our sessions were told that was known
+        self.finished: tuple[int, set[bytes]] = (-1, set())  # our session that ended last, and what it was given
 
     # sessions
 
@@ -66,6 +68,19 @@ class Claims:
         self._database.rows("UPDATE sessions SET beat = ? WHERE id = ?", int(now * 1000), session)
         self._beats[session] = now
 
+    @property
+    def at_work(self) -> int | None:
+        """The newest of our own sessions."""
+        return max(self._beats, default=None)
+
+    def give(self, session: int, digests: Iterable[bytes]) -> None:
+        """Remembers which stored replies a session was given: when it settles, they too have become judgments."""
+        self._given.setdefault(session, set()).update(digests)
+
+    def finish(self, session: int) -> None:
+        """Remembers a session of ours that ended as it should."""
+        self.finished = (session, self._given.pop(session, set()))
+
     def end(self, session: int) -> None:
         """Gives back all claims of a session."""
         below = "id < (SELECT max(id) FROM attempts)"
@@ -83,6 +98,11 @@ class Claims:
         """The sessions that are alive."""
         rows = self._database.rows("SELECT id, host, pid, beat FROM sessions WHERE ended IS NULL")
         return [number for number, *about in rows if self._until(*about) is not None]
+
+    def dead(self) -> list[tuple[int, str, int, int]]:
+        """id, what, started, beat of the sessions that died: they never ended."""
+        rows = self._database.rows("SELECT id, what, started, beat, host, pid FROM sessions WHERE ended IS NULL")
+        return [(n, what, started, beat) for n, what, started, beat, host, pid in rows if self._until(host, pid, beat) is None]
 
     def _until(self, host: str, pid: int, beat: int) -> float | None:
         return living.alive_until(beat / 1000, host, pid, self._now())

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from qrelkit.core.records import OUTCOMES
 from qrelkit.stores.claims import Claims
 from qrelkit.stores.database import Database
 from qrelkit.stores.digests import ERASURES
@@ -30,12 +31,17 @@ class Eraser:
         self._database, self._texts, self._claims = database, texts, claims
 
     def settle(self) -> None:
-        """Removes every reply but those of sessions that are at work, all parts that no reply is left of, and models' reasons."""
+        """Removes the replies that judgments name, and those that the session had which ended last here, all parts that no reply
+        is left of, and models' reasons. Replies of sessions at work stay, and those of sessions that died or were stopped before
+        they became judgments: they were paid for, and whoever asks the same again is answered by them.
+        """
         with self._database.erasing(), self._database.writing():
             self._claims.bury()
             busy = set(self._claims.living())
             rows = self._database.all(replies.c.id, replies.c.digest, replies.c.session)
-            settled = [(number, digest) for number, digest, session in rows if digest[:1] != GONE and session not in busy]
+            last, given = self._claims.finished
+            done = self._judged() | given
+            settled = [(n, d) for n, d, of in rows if d[:1] != GONE and of not in busy and (of == last or d in done)]
             self._strip(settled)
             self._database.rows("UPDATE judgments SET reason = '' WHERE request IS NOT NULL AND reason <> ''")
             left = {bytes.fromhex(name) for _, names in self._used() for name in names}
@@ -44,6 +50,11 @@ class Eraser:
             self._database.run("DELETE FROM part_digests WHERE digest = ?", sorted((digest,) for _, digest in unused))
             self._count()
         self._database.shrink()
+
+    def _judged(self) -> set[bytes]:
+        """The requests that became judgments; one that failed is asked again."""
+        sql = "SELECT request FROM judgments WHERE request IS NOT NULL AND outcome <> ?"
+        return {request for (request,) in self._database.rows(sql, OUTCOMES.index("failed"))}
 
     def _all_parts(self) -> Iterator[Any]:
         yield from self._database.all(parts.c.id, parts.c.digest)

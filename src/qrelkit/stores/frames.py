@@ -40,6 +40,9 @@ JUDGMENTS: Shape = {
     "created": pl.String,
 }
 
+# Judgments of one judge that are equal in these are the same one, stored by two processes that worked on one pool.
+SAME_VERDICT = ("query_id", "query_key", "doc_id", "doc_key", "sample", "request", "outcome", "grade")
+
 JUDGES: Shape = {
     "judge_key": pl.String,
     "assessor": pl.String,

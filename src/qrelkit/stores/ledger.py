@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, case, func, select
 
 from qrelkit.core.errors import StoreError
 from qrelkit.core.wire import RECIPE, Reply, Request, digest_bytes
@@ -142,15 +142,14 @@ class Ledger:
     def spent_usd(self, since: float | None) -> float:
         """What all stored replies cost, or those since a moment; those of unknown price count nothing."""
         seen, spent = self._spent.get(since, (0, 0.0))
-        newer = select(func.max(replies.c.id), func.sum(replies.c.cost_usd)).where(replies.c.id > seen)
-        if since is not None:
-            newer = newer.where(replies.c.created >= since * 1000)
+        cost = replies.c.cost_usd if since is None else case((replies.c.created >= since * 1000, replies.c.cost_usd))
+        newer = select(func.max(replies.c.id), func.sum(cost)).where(replies.c.id > seen)  # every row is looked at once
         with self._database.reading() as connection:
-            last, cost = connection.execute(newer).one()
+            last, paid = connection.execute(newer).one()
         if last is not None:
             if len(self._spent) >= SUMS_AT_MOST:
                 self._spent.clear()
-            self._spent[since] = (last, spent + (cost or 0.0))
+            self._spent[since] = (last, spent + (paid or 0.0))
         return self._spent.get(since, (0, 0.0))[1]
 
     def verify(self, there: set[str], last: int) -> Iterator[str]:

@@ -28,6 +28,7 @@ class MemoryStore:
         self._ledger = MemoryLedger(keep, now)
         self._judges: dict[str, tuple[str, str, int]] = {}
         self._judgments: list[dict[str, Any]] = []
+        self._said: set[tuple[Any, ...]] = set()  # judgments that came of a request
         self._guidelines: list[tuple[str, str, str, str, str, int]] = []
         self._descriptions: dict[str, dict[str, str]] = {}
         self._spending: list[dict[str, Any]] = []
@@ -103,7 +104,7 @@ class MemoryStore:
 
     def settle(self) -> None:
         if self.keep == "grades":
-            self._ledger.settle()
+            self._ledger.settle({row["request"] for row in self._judgments if row["outcome"] != "failed"})
             self._judgments = [row | {"reason": ""} if row["request"] else row for row in self._judgments]
 
     def forget(self, doc_ids: Sequence[str], image_digests: Sequence[str], texts: Sequence[str]) -> dict[str, int]:
@@ -147,9 +148,14 @@ class MemoryStore:
         if judgments and judge_key not in self._judges:
             raise StoreError(f"memory: there is no judge {judge_key!r}; add_judge comes before add_judgments")
         created = self._ms()
-        for number, judgment in enumerate(judgments, len(self._judgments) + 1):
+        for judgment in judgments:
+            about = (judge_key, *(getattr(judgment, name) for name in frames.SAME_VERDICT))
+            if judgment.request and about in self._said:
+                continue
+            if judgment.request:
+                self._said.add(about)
             row = {f.name: getattr(judgment, f.name) for f in fields(judgment)}
-            row |= {"id": number, "judge_key": judge_key, "created": created, "reason": clean(judgment.reason)}
+            row |= {"id": len(self._judgments) + 1, "judge_key": judge_key, "created": created, "reason": clean(judgment.reason)}
             row["details"] = details_json(judgment.details)
             self._judgments.append(row)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -34,13 +34,15 @@ class Asked:
 
 @dataclass(slots=True)
 class Session:
-    """One drive; `claims` are its requests on their way, `failed` when an attempt of one failed last."""
+    """One drive; `claims` are its requests on their way, `failed` when an attempt of one failed last, `given` what it was told
+    that was known."""
 
     number: int
     beat: float
     claims: dict[str, float]
     failed: dict[str, float]
     ended: bool = False
+    given: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -59,6 +61,7 @@ class MemoryLedger:
         self._keep, self._now = keep, now
         self._asked: dict[str, Asked] = {}
         self._costs: list[tuple[float, float]] = []  # when, how much
+        self._finished = Session(-1, 0.0, {}, {})  # the session that ended last
         self._sessions: list[Session] = []
         self._attempts: list[tuple[str, int, int, float, str]] = []
         self._batches: dict[str, Waiting] = {}
@@ -148,6 +151,7 @@ class MemoryLedger:
             if digest in own.claims:
                 own.failed[digest] = now
         found: dict[str, Reply | float] = dict(self.replies(asking))
+        own.given |= found.keys()
         for digest in asking:
             if digest not in found:
                 until = self._held(digest, own, now)
@@ -160,8 +164,9 @@ class MemoryLedger:
     def _held(self, digest: str, own: Session, now: float) -> float | None:
         """Until when a digest is held by another living session, or a batch."""
         for batch in self._batches.values():
-            if digest in batch.requests and not batch.row.ended:
-                return batch.row.created + living.BATCH_S
+            until = batch.row.created + living.BATCH_S
+            if digest in batch.requests and not batch.row.ended and until > now:
+                return until
         for other in self._sessions:
             if other is not own and not other.ended and digest in other.claims:
                 until = min(other.beat + living.BEAT_S, other.failed.get(digest, now) + FAILED_S)
@@ -173,6 +178,7 @@ class MemoryLedger:
         own = self._sessions[session - 1]
         own.ended = True
         own.claims.clear()
+        self._finished = own
 
     def unanswered(self) -> pl.DataFrame:
         now, host = self._now(), living.host().partition(" ")[0]
@@ -228,12 +234,14 @@ class MemoryLedger:
 
     # keeping less
 
-    def settle(self) -> None:
-        """Removes every reply but those of sessions that are at work."""
+    def settle(self, judged: set[str]) -> None:
+        """Removes the replies that judgments name, and those that the session had which ended last; none of sessions at work."""
         now = self._now()
         busy = {s.number for s in self._sessions if not s.ended and s.beat + living.BEAT_S > now}
-        for asked in self._asked.values():
-            if asked.session not in busy:
+        last = self._finished
+        for digest, asked in self._asked.items():
+            done = asked.session == last.number or digest in last.given or digest in judged
+            if done and asked.session not in busy:
                 asked.request = asked.reply = None
 
     def forget(

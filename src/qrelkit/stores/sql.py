@@ -29,6 +29,7 @@ from qrelkit.stores.erase import Eraser
 from qrelkit.stores.ledger import Ledger, verified
 from qrelkit.stores.packing import clean, request_blob
 from qrelkit.stores.parts import Parts
+from qrelkit.stores.spending import Spending
 from qrelkit.stores.verdicts import Verdicts
 
 
@@ -60,6 +61,7 @@ class SqlStore:
         self._parts = Parts(self._database, bodies=keep != "replies")
         self._ledger, self._verdicts = Ledger(self._database, self._parts, now), Verdicts(self._database, now)
         self._claims = Claims(self._database, self._ledger.digests, now)
+        self._spending = Spending(self._database, self._claims, now)
         self._batches, self._eraser = Batches(self._database, now), Eraser(self._database, self._ledger.texts, self._claims)
 
     def __repr__(self) -> str:
@@ -112,6 +114,7 @@ class SqlStore:
     def open_session(self, what: str) -> int:
         with self._database.writing():
             self._claims.bury()
+            self._spending.take_over()
             return self._claims.open(what)
 
     def exchange(
@@ -167,6 +170,8 @@ class SqlStore:
         if not wanted:
             return {}
         found: dict[str, Reply | float] = dict(self._ledger.found(list(wanted)))
+        if self.keep == "grades":
+            self._claims.give(session, [request_blob(digest) for digest in found])
         missing = [blob for blob, digest in wanted.items() if digest not in found]
         held = self._claims.held(session, missing) | self._batches.held(missing)
         return found | {wanted[blob]: until for blob, until in held.items()}
@@ -175,7 +180,9 @@ class SqlStore:
         with self._database.reading():
             with self._database.writing():
                 self._claims.end(session)
+                self._spending.give_back(session)
             self._claims.ended(session)
+            self._claims.finish(session)
 
     def unanswered(self) -> pl.DataFrame:
         """Claims of sessions that died, without an answer: what may have been sent, and paid. See `Store`."""
@@ -226,7 +233,7 @@ class SqlStore:
     # keeping less
 
     def settle(self) -> None:
-        """With `keep="grades"`, removes what was said so far, for it has all become judgments."""
+        """With `keep="grades"`, removes what was said in the session that ended last, for it has all become judgments."""
         if self.keep == "grades":
             self._eraser.settle()
 
@@ -288,15 +295,11 @@ class SqlStore:
     def add_spending(self, stage: str, key: str, numbers: Mapping[str, float]) -> None:
         """Keeps what one call of a stage took; `frames.SPENT` are the numbers, and one that is not named is 0."""
         with self._database.writing():
-            row = frames.spent(numbers) | {"stage": stage, "key": key, "created": int(self._now() * 1000)}
-            self._database.add(schema.spending, [tuple(row[c.name] for c in schema.spending.columns)])
+            self._spending.add(stage, key, numbers)
 
     def spending(self, keys: Sequence[str] | None = None) -> pl.DataFrame:
         """What all calls together took, per stage and key; with `keys`, only theirs."""
-        table = schema.spending
-        chosen = select(*(table.c[name] for name in frames.SPENDING))
-        with self._database.reading() as connection:
-            return frames.summed(connection.execute(chosen if keys is None else chosen.where(table.c.key.in_(keys))).all())
+        return self._spending.sums(keys)
 
 
 def _known(digest: str, reply: Reply) -> Reply:

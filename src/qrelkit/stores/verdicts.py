@@ -18,6 +18,9 @@ from qrelkit.stores.packing import clean, details_json, request_blob, request_di
 from qrelkit.stores.schema import documents, judges, judgments, queries
 
 NO_GRADE = -(2**31)
+Same = tuple[Any, ...]  # query, document, sample, outcome, grade, request of a verdict
+REQUEST_OF_SAME = 5
+NEWER = "SELECT id, query, document, sample, outcome, grade, request FROM judgments WHERE judge = ? AND id > ? ORDER BY id"
 KEPT_AT_MOST = 200_000
 _KNOWN = (
     judgments.c.query,
@@ -74,6 +77,8 @@ class Verdicts:
         self._database, self._now = database, now
         self._queries, self._documents = Numbers(database, queries), Numbers(database, documents)
         self._judges: dict[str, int] = {}
+        self._seen: dict[int, int] = {}  # per judge, up to which row is known what others stored
+        self._others: dict[int, set[Same]] = {}  # what others stored since `known` was asked
 
     def add_judge(self, key: str, name: str, settings: Mapping[str, Any]) -> None:
         """Makes an assessor known; of one that is known already only a new name is taken."""
@@ -90,7 +95,8 @@ class Verdicts:
         return frames.dated(rows, frames.JUDGES)
 
     def add(self, judge_key: str, rows: Sequence[Judgment]) -> None:
-        """Stores judgments in their order, in one transaction."""
+        """Stores judgments in their order, in one transaction; a verdict that another process has stored of the same reply since
+        this one looked (`known`) is left out."""
         if not rows:
             return
         created = int(self._now() * 1000)
@@ -99,9 +105,26 @@ class Verdicts:
             of_query = self._queries.of([(j.query_id, j.query_key) for j in rows])
             of_document = self._documents.of([(j.doc_id, j.doc_key) for j in rows])
             values = [_row(j, judge, of_query[j.query_id, j.query_key], of_document[j.doc_id, j.doc_key], created) for j in rows]
+            if any(j.request for j in rows):
+                others = self._stored_by_others(judge)
+                values = [row for row in values if _same(row) not in others]
             self._database.add(judgments, values)
+            last = self._last(judge)
+        self._seen[judge] = last
         self._queries.keep(of_query)
         self._documents.keep(of_document)
+
+    def _stored_by_others(self, judge: int) -> set[Same]:
+        """The verdicts with a request that others stored since `known` was asked."""
+        others = self._others.setdefault(judge, set())
+        newer = self._database.rows(NEWER, judge, self._seen.get(judge, 0))
+        others.update(tuple(same) for _, *same in newer if same[REQUEST_OF_SAME] is not None)
+        return others
+
+    def _last(self, judge: int) -> int:
+        """The number of a judge's last row."""
+        ((last,),) = self._database.rows("SELECT coalesce(max(id), 0) FROM judgments WHERE judge = ?", judge)
+        return int(last)
 
     def _judge(self, connection: Connection, key: str) -> int:
         if key not in self._judges:
@@ -120,6 +143,8 @@ class Verdicts:
             judge = connection.scalar(select(judges.c.id).where(judges.c.key == judge_key))
             if judge is None:
                 return pl.DataFrame(schema=frames.KNOWN)
+            self._seen[judge] = self._last(judge)  # before the rows are read: what comes between is looked at again
+            self._others.pop(judge, None)
             flat = itertools.chain.from_iterable(self._database.rows(sql, judge))
             numbers = np.fromiter(flat, dtype=np.int64).reshape(-1, len(_KNOWN))
             of_query, of_document = self._queries.frame(), self._documents.frame()
@@ -162,6 +187,12 @@ def _row(judgment: Judgment, judge: int, query: int, document: int, created: int
         None if judgment.probabilities is None else orjson.dumps(judgment.probabilities).decode(),
         details_json(judgment.details) or None,
     )
+
+
+def _same(row: tuple[Any, ...]) -> Same:
+    """What two rows of one judge have in common that are the same verdict; of the columns of `judgments` after `id`."""
+    _, query, document, grade, outcome, sample, _, _, _, request, *_ = row
+    return query, document, sample, outcome, grade, request
 
 
 def _columns(rows: Iterable[tuple[Any, ...]], width: int) -> list[Sequence[Any]]:
