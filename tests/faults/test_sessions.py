@@ -224,7 +224,6 @@ def test_a_drive_that_failed_does_not_hold_up_the_next_in_the_same_process(tmp_p
 # waiting for another
 
 
-@pytest.mark.xfail(strict=True, reason="the beat sleeps 10 s before it looks again for the first time")
 def test_what_another_lets_go_of_is_taken_up_soon(tmp_path: Path) -> None:
     with SqlStore(tmp_path / "store.db") as one, SqlStore(tmp_path / "store.db") as other:
         session = other.open_session("other")

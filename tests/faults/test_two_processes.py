@@ -32,22 +32,22 @@ def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 class Waiting(ChatServer):
-    """Answers its first `most` requests once `opened` is set, and the others when it ends."""
+    """Answers its first `most` requests once `opened` is set, and the others once `then` is, at the latest when it ends."""
 
-    def __init__(self, opened: Event, most: int = 10**9) -> None:
+    def __init__(self, opened: Event, most: int = 10**9, then: Event | None = None) -> None:
         super().__init__(answer=verdict)
-        self.opened, self.ending, self.most = opened, Event(), most
+        self.opened, self.most, self.then = opened, most, then or Event()
         self.times: dict[tuple[str, str], list[float]] = {}
         self.next(*[self.held] * 10_000)
 
     async def held(self, request: web.Request) -> web.StreamResponse:
         self.times.setdefault(pair_of(orjson.loads(await request.read())), []).append(time.monotonic())
-        gate = self.opened if len(self.bodies) <= self.most else self.ending
+        gate = self.opened if len(self.bodies) <= self.most else self.then
         await asyncio.to_thread(gate.wait)
         return await fine(self)(request)
 
     def __exit__(self, *error: object) -> None:
-        self.ending.set()
+        self.then.set()
         super().__exit__(*error)
 
     @property
@@ -86,13 +86,15 @@ def test_two_at_once_pay_for_every_pair_once(tmp_path: Path, where: str) -> None
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a process cannot be asked there whether it is alive without ending it")
 def test_one_is_killed_and_the_other_takes_over(tmp_path: Path, where: str) -> None:
-    shop, both = write_many(tmp_path, queries=QUERIES, documents=DOCUMENTS), Event()
-    with Waiting(both, most=80) as one, Waiting(both) as other, SqlStore(where) as store:
+    shop, both, stuck = write_many(tmp_path, queries=QUERIES, documents=DOCUMENTS), Event(), Event()
+    with Waiting(both, 80) as one, Waiting(both, 60, stuck) as other, SqlStore(where) as store:
         point(shop, None, AT_ONCE, store=where)
         with judging(shop, OPENAI_BASE_URL=one.url) as dies, judging(shop, OPENAI_BASE_URL=other.url) as lives:
             wait_for(lambda: sessions(store) == 2)
-            both.set()  # the first gets 80 answers, and then no more
-            wait_for(lambda: len(one.bodies) == 80 + AT_ONCE and len(one.bodies) + len(other.bodies) >= PAIRS - SPARE)
+            both.set()
+            wait_for(lambda: len(one.bodies) == 80 + AT_ONCE)  # the first gets no more answers
+            stuck.set()  # and the second all that are left
+            wait_for(lambda: len(one.bodies) + len(other.bodies) >= PAIRS - SPARE)
             dies.kill()
             killed = time.monotonic()
             out, words = lives.communicate(timeout=60)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -117,7 +118,8 @@ def test_what_expired_or_is_missing_is_asked_again(store: Store) -> None:
 
 
 @pytest.mark.parametrize("crash", ["before", "after"])
-def test_a_crash_around_the_submission_pays_nothing_twice(store: Store, crash: str) -> None:
+def test_a_crash_around_the_submission_pays_nothing_twice(crash: str) -> None:
+    store = MemoryStore(now=lambda: time.time() - 3_600)  # an hour ago: nobody is still at handing it over
     model = Provider()
     model.crash = crash
     with pytest.raises(KeyboardInterrupt):
@@ -129,6 +131,17 @@ def test_a_crash_around_the_submission_pays_nothing_twice(store: Store, crash: s
     model.ended = True
     done, _ = run(store, model, 3, batch=False)
     assert (done, model.online) == (["W0", "W1", "W2"], [])
+
+
+def test_a_batch_that_another_process_may_be_handing_over_is_left_to_it(store: Store) -> None:
+    model = Provider()
+    model.crash = "before"
+    with pytest.raises(KeyboardInterrupt):
+        run(store, model, 3)
+    model.crash = ""
+    _, tally = run(store, model, 3)
+    assert (tally.waiting, model.batches, model.online) == (3, {}, [])
+    assert "may be on its way" in tally.batches[0]
 
 
 def test_a_budget_bounds_the_batch_and_the_next_run_goes_on(store: Store) -> None:

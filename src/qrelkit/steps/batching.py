@@ -22,6 +22,7 @@ from qrelkit.steps.tally import worst_case_usd
 from qrelkit.steps.terms import Terms
 
 EXPIRED_S = 47 * 3600.0  # a batch ends within a day
+UPLOADING_S = 900.0  # so long another process may be at handing it over
 IMAGE_MB = 0.3  # what an encoded picture is reckoned with
 
 
@@ -61,15 +62,22 @@ class Batching:
     async def submit(self) -> None:
         """Hands over what was added; each batch's intent is in the store before the provider hears of it."""
         await self.sender.within_hours()
+        handing: list[tuple[BatchModel, str, Sequence[Request]]] = []
         for name in [*self.waiting]:
             model = batch_model(self.sender.model(name))
             self.mb.pop(name)
-            for requests in portions(self.waiting.pop(name), model):
-                await self._hand_over(model, requests)
+            handing += [(model, f"qk{secrets.token_hex(8)}", part) for part in portions(self.waiting.pop(name), model)]
+        for _, tag, requests in handing:  # all of them first: the last may have to wait longer than a claim is good for
+            self.store.add_batch(tag, requests)
+        try:
+            while handing:
+                await self._hand_over(*handing.pop(0))
+        except (InputError, ModelError):
+            for _, tag, _ in handing:
+                self.store.end_batch(tag)
+            raise
 
-    async def _hand_over(self, model: BatchModel, requests: Sequence[Request]) -> None:
-        tag = f"qk{secrets.token_hex(8)}"
-        self.store.add_batch(tag, requests)
+    async def _hand_over(self, model: BatchModel, tag: str, requests: Sequence[Request]) -> None:
         try:
             ticket = await model.submit(requests, tag)
         except (InputError, Rejected, RateLimited):  # refused: no batch was made, and its requests are free again
@@ -128,6 +136,11 @@ class Batching:
     async def _found(self, model: BatchModel, row: BatchRow) -> str:
         """The ticket of a batch whose drive ended between intent and ticket; "" where it was never submitted."""
         ticket = await model.find(row.tag)
+        if ticket is None and time.time() - row.created < UPLOADING_S:
+            self.tally.batches.append(
+                f"batch {row.tag} of {row.requests:,} requests may be on its way to {model.name}: look again"
+            )
+            return ""
         if ticket is None:
             self.store.end_batch(row.tag)
             self.tally.batches.append(

@@ -242,14 +242,15 @@ class Driver(Generic[T]):
 
     async def _beat(self) -> None:
         """Says that this session lives, and looks again after what others are asking."""
-        again, most = ASK_AGAIN_S
+        (again, most), looked_at = ASK_AGAIN_S, self.loop.time()
         while True:
-            wait_s = min(again, BEAT_S) if self.held else BEAT_S
-            await asyncio.sleep(wait_s)
-            try:
-                self.sender.look_at_budget()
-            except Exception as error:
-                self._stop(error)
+            await asyncio.sleep(again if self.held else ASK_AGAIN_S[0])
+            if self.loop.time() - looked_at >= BEAT_S:
+                looked_at = self.loop.time()
+                try:
+                    self.sender.look_at_budget()
+                except Exception as error:
+                    self._stop(error)
             if self.held:
                 count = len(self.held)
                 self.asking |= self.held

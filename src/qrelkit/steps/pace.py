@@ -128,7 +128,7 @@ class Pace:
             self.decreased_until = now + (self.best_s if self.best_s < float("inf") else wait_s)
         self.allowed = max(1.0, min(self.allowed, DECREASE * (self.calling - 1)))
         self.quick_below = max(self.before / 2, self.allowed)
-        if self.turned_away > self.calling / 2:
+        if self.turned_away >= max(4, self.calling):
             self.resume_at = max(self.resume_at, now + wait_s)
 
     def told(self, room: Room) -> None:

@@ -64,7 +64,7 @@ class Sender:
         self.sending = 0
         self.reserved_usd = 0.0  # of requests on their way, and of answers whose cost nobody told
         self.queue: list[asyncio.Future[None]] = []  # who waits for room in the budget
-        self.likeness: dict[str, tuple[float, int, float]] = {}  # per model: see _learn
+        self.stretch: dict[str, float] = {}  # per model: see _learn
         self.priced = False
         self.uncommitted: dict[str, tuple[Pace, float]] = {}  # answered, and not in the store yet: their calls are not over
         self.unreached = self.answered = 0
@@ -237,21 +237,18 @@ class Sender:
         return 0.0
 
     def _reserve(self, model: Model, request: Request) -> float:
-        """What a request may cost, by its own length and by what this model's replies were like so far."""
-        like = self.likeness.get(model.name)
-        if like is None:
+        """What a request may cost: its own length, stretched as the server's counts were so far, and the whole output."""
+        if (stretch := self.stretch.get(model.name)) is None:
             return worst_case_usd(model, request)
-        stretch, longest, dearest = like
-        expected = Reply(text="", tokens_in=int(stretch * model.tokens_in(request)), tokens_out=longest)
-        return max(dearest, model.cost_usd(expected) or 0.0)
+        tokens_in = int(stretch * model.tokens_in(request))
+        longest = Reply(text="", tokens_in=tokens_in, tokens_out=request.settings.max_tokens or 4096)
+        return model.cost_usd(longest) or 0.0
 
     def _learn(self, model: Model, request: Request, reply: Reply) -> None:
-        """How far the server's counts went beyond ours, the longest output, the dearest reply."""
-        if reply.cost_usd is None or reply.tokens_in is None:
-            return
-        stretch, longest, dearest = self.likeness.get(model.name, (1.0, 0, 0.0))
-        ratio = reply.tokens_in / max(model.tokens_in(request), 1)
-        self.likeness[model.name] = (max(stretch, ratio), max(longest, reply.tokens_out or 0), max(dearest, reply.cost_usd))
+        """How far the server's counts went beyond ours."""
+        if reply.tokens_in is not None:
+            ratio = reply.tokens_in / max(model.tokens_in(request), 1)
+            self.stretch[model.name] = max(self.stretch.get(model.name, 1.0), ratio)
 
     def _make_room(self) -> None:
         """Wakes those who wait for room in the budget: there may be some now, or nothing more to wait for."""

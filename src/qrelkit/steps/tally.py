@@ -13,7 +13,7 @@ from qrelkit.core.wire import Reply, Request
 COUNTS = ("asked", "known", "joined", "failed", "unpriced")
 TOKENS = ("tokens_in", "tokens_out", "tokens_cached", "tokens_reasoning", "tokens_image")
 NUMBERS = (*COUNTS, *TOKENS, "cost_usd", "saved_usd", "seconds", "busy_s")
-_OWN = re.compile(r"\d+|'[^']*'|\"[^\"]*\"")
+_OWN = re.compile(r"\b\w*\d\w*\b|'[^']*'|\"[^\"]*\"")
 Stopped = Literal["", "budget", "interrupted"]
 
 
@@ -75,7 +75,7 @@ class Tally:
 
 
 def alike(error: str) -> str:
-    """An error less what is a single request's own in it: numbers and quoted words."""
+    """An error less what is a single request's own in it: words with a digit, and quoted ones."""
     return _OWN.sub("#", error)
 
 

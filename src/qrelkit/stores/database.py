@@ -169,8 +169,12 @@ class Database:
 
     def close(self) -> None:
         with self._lock:
-            self._connection.close()
-            self._engine.dispose()
+            try:
+                self._connection.close()
+            except self._errors as error:
+                raise dialect.store_error(error, self.where, self._busy_s) from error
+            finally:
+                self._engine.dispose()
 
     def refuse(self, text: str) -> StoreError:
         """An error about this store."""
