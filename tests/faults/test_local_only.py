@@ -168,6 +168,8 @@ def test_whatever_leads_to_another_database_is_seen(url: str, environment: dict[
 )
 def test_a_database_here_or_at_an_allowed_address_is_opened(url: str, allowed: list[str]) -> None:
     refuse_store(url, allowed, {})
+    with pytest.raises(InputError):  # the same at an address that is not allowed
+        refuse_store("postgresql://10.9.9.9:1/qk", allowed, {})
 
 
 def test_a_cluster_is_named_by_its_address() -> None:

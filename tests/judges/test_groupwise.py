@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +14,10 @@ import pytest
 from judges.talking import answer_each, pairs, words
 from qrelkit.core.errors import InputError
 from qrelkit.core.guideline import SCALES, Guideline
+from qrelkit.core.image_digests import FileImage, ImageDigests
 from qrelkit.core.wire import Reply, Request, Settings
 from qrelkit.judges.groupwise import Groupwise
+from qrelkit.judges.pointwise import Look
 from qrelkit.judges.prompt import read_prompt
 
 LABELS = SCALES["product-3"].labels
@@ -168,3 +172,14 @@ def test_a_document_cannot_leave_its_fence_or_take_a_number() -> None:
     object.__setattr__(one.document, "text", hostile)
     rounds, _ = answer_each(judge().flow([one, two]), lambda request: verdicts((1, 0), (2, 0)))
     assert words(rounds[0][0]).count("</document>") == 2 + 1  # one for each, and the sentence of the system text
+
+
+def test_a_figure_that_has_gone_is_no_matter_of_its_neighbours(tmp_path: Path) -> None:
+    """As with late images: the digest is asked for when the request is written, and the file is not there any more."""
+    gone = FileImage(str(tmp_path / "gone.png"), ImageDigests(tmp_path / "digests.jsonl"))
+    one, two, three = pairs(3)
+    two = replace(two, document=replace(two.document, images=(gone,)))
+    rounds, judged = answer_each(judge(look=Look(route="shown")).flow([one, two, three]), honest)
+    assert [[shown(r) for r in asked] for asked in rounds] == [[[1, 3]]]
+    assert [j.outcome for j in judged] == ["graded", "failed", "graded"]
+    assert "gone.png" in judged[1].reason

@@ -13,6 +13,7 @@ from typing import Any
 
 from qrelkit.core.errors import InputError
 from qrelkit.core.guideline import Guideline
+from qrelkit.core.image_digests import UnreadableImage
 from qrelkit.core.records import Judgment, Pair
 from qrelkit.core.wire import Flow, Message, Reply, Request, Schema, text
 from qrelkit.judges.pointwise import Answer, Pointwise
@@ -46,7 +47,7 @@ class Groupwise(Pointwise):
         return {**super().settings, "kind": "groupwise", "per_request": self.per_request, "seed": self.seed}
 
     def flow(self, group: Sequence[Pair]) -> Flow[Sequence[Judgment]]:
-        blind = [self._cannot_be_shown(pair) for pair in group]
+        blind = [self._cannot_be_shown(pair) or self._unreadable(pair) for pair in group]
         answers: dict[tuple[int, int], _Placed] = {}  # by place in the group, and turn of `samples`
         asked = list(self._lots([i for i, problem in enumerate(blind) if not problem]))
         again = False
@@ -60,6 +61,14 @@ class Groupwise(Pointwise):
             self._unjudged(pair, problem) if problem else self._placed(pair, [answers[i, n] for n in range(self.samples)])
             for i, (pair, problem) in enumerate(zip(group, blind, strict=True))
         ]
+
+    def _unreadable(self, pair: Pair) -> str:
+        """Why a pair's document cannot be written into a request: one figure that has gone is not its neighbours' matter."""
+        try:
+            self._document_side(pair.document)
+        except UnreadableImage as error:
+            return str(error)
+        return ""
 
     def _lots(self, places: Sequence[int]) -> Iterable[_Lot]:
         for start in range(0, len(places), self.per_request):
