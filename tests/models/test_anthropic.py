@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Iterator
+from pathlib import Path
 
 import orjson
 import pytest
@@ -15,6 +16,8 @@ from qrelkit.core.records import Image
 from qrelkit.core.wire import Message, Part, Reply, Request, Schema, Settings, Shrink, picture, text
 from qrelkit.models.anthropic import Anthropic
 from qrelkit.models.anthropic_format import read_reply
+from qrelkit.project.config import checked
+from qrelkit.project.project import Project
 from servers.anthropic import AnthropicServer, error_body, failing
 from servers.chat import VERDICT, answering, cut_off, dropped
 
@@ -115,6 +118,13 @@ def test_cache_marks_can_be_left_out_and_change_no_digest(server: AnthropicServe
     assert request.digest == before
     assert repr(model) == f"Anthropic({NAME} at 127.0.0.1:{server.port}, without cache marks)"
     assert "marks" not in repr(Anthropic(NAME, base_url=server.base))
+
+
+@pytest.mark.parametrize("said", [{}, {"cache_marks": True}, {"cache_marks": False}])
+def test_a_project_says_whether_cache_marks_are_set(server: AnthropicServer, tmp_path: Path, said: dict[str, bool]) -> None:
+    with Project(checked({"models": {NAME: {"base_url": server.base, **said}}}, "here"), tmp_path) as project:
+        asked(project.model(NAME), asking())  # type: ignore[arg-type]
+    assert (b"cache_control" in orjson.dumps(server.bodies[0])) == said.get("cache_marks", True)
 
 
 @pytest.mark.parametrize("parts", [(text("alone"),), (picture(photo(), Shrink()), text("Describe."))])

@@ -65,7 +65,9 @@ def test_a_model_without_eyes_stops_the_judge_with_the_way_out(tmp_path: Path, b
     [
         ("local:tiny", {"base_url": "http://localhost:1"}, "base_url means nothing for local:tiny"),
         ("local:tiny", {"actors": 2}, "actors means nothing"),
+        ("local:tiny", {"stalled_s": 2}, "stalled_s means nothing"),
         ("openai:tiny", {"base_url": "http://localhost:1", "batch_size": 2}, "batch_size means nothing for openai:tiny"),
+        ("openai:tiny", {"base_url": "http://localhost:1", "cache_marks": False}, "cache_marks means nothing for openai:tiny"),
     ],
 )
 def test_a_key_that_means_nothing_for_a_model_is_an_error(

@@ -19,6 +19,8 @@ from qrelkit.core.run import Run
 from qrelkit.judges.pointwise import Look, Pointwise
 from qrelkit.judges.prompt import read_prompt
 from qrelkit.models.scripted import Scripted
+from qrelkit.project.judging import described_documents
+from qrelkit.steps.describe import images_to_describe
 from qrelkit.steps.judge import judge
 from qrelkit.steps.load import load
 from qrelkit.stores.sql import SqlStore
@@ -136,6 +138,21 @@ def test_judging_by_text_hashes_no_figure_and_by_sight_each_one_once(folder: Pat
         again = load(folder)
         assert (judged(again, store, "text"), judged(again, store, "shown")) == (3, 3)
         assert len(remembered(again)) == 3
+
+
+def test_describing_some_articles_reads_no_figure_of_others(folder: Path) -> None:
+    found = load(folder)
+    asked, gone = pl.Series(["10.1/fall", "10.1/nowhere", "10.1/bare", "10.1/fall"]), pl.Series(["10.1/fall"])
+    nobody = pl.Series([], dtype=pl.String)
+    assert images_to_describe(found, asked, nobody, gone).height == 0
+    assert remembered(found) == []
+    assert images_to_describe(found, asked, nobody)["doc_id"].to_list() == ["10.1/fall"]
+    digest = found.document("10.1/fall").images[0].digest
+    told = {digest: "A bone, from the side.", "0" * 64: "Nobody's."}
+    assert described_documents(found, told, asked.filter(found.contains(asked))) == {"10.1/fall": "A bone, from the side."}
+    assert len(remembered(found)) == 1
+    everyone = described_documents(found, told)  # all articles are asked about, so all figures are read
+    assert (everyone, len(remembered(found))) == ({"10.1/fall": "A bone, from the side."}, 3)
 
 
 def test_a_digest_is_remembered_by_path_size_and_time(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -131,6 +132,27 @@ def test_a_crash_around_the_submission_pays_nothing_twice(crash: str) -> None:
     model.ended = True
     done, _ = run(store, model, 3, batch=False)
     assert (done, model.online) == (["W0", "W1", "W2"], [])
+
+
+@pytest.mark.parametrize("crash", [KeyboardInterrupt, asyncio.CancelledError, MemoryError])
+def test_batches_that_have_not_left_when_the_drive_is_broken_off_are_free_again(store: Store, crash: type[BaseException]) -> None:
+    class Broken(Provider):
+        async def submit(self, requests: Sequence[Request], tag: str) -> str:
+            if self.batches:
+                raise crash
+            return await super().submit(requests, tag)
+
+    def round_of_five() -> Flow[str]:
+        replies = yield [Request(model="test:model", messages=(Message("user", (text(f"w{i}"),)),)) for i in range(5)]
+        return replies[0].text
+
+    model = Broken()
+    model.batch_at_most = 1
+    with pytest.raises(crash):
+        drive([round_of_five()], models={model.name: model}, store=store, done=print, terms=Terms(batch=True))
+    # the first is on its way, of the second nobody knows, and the other three never left
+    states = sorted((row.ticket, row.ended) for row in store.batches())
+    assert states == [("", False), ("", True), ("", True), ("", True), ("b0", False)]
 
 
 def test_a_batch_that_another_process_may_be_handing_over_is_left_to_it(store: Store) -> None:

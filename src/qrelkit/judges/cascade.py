@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from qrelkit.core.doors import Judge
 from qrelkit.core.errors import InputError
@@ -42,7 +41,8 @@ class Cascade(Several):
     kind = "cascade"
 
     def __init__(self, judges: Sequence[Judge], unsure: Unsure = Unsure(), *, name: str = "") -> None:
-        super().__init__(judges, name or "→".join(judge.name for judge in judges))
+        rules = {"unsure": {"below": unsure.below, "grades": sorted(unsure.grades)}}
+        super().__init__(judges, name or "→".join(judge.name for judge in judges), rules)
         self.unsure = unsure
         self.scale.fits(unsure.grades, "unsure.grades")
         blind = [judge.name for judge in self.judges[:-1] if not gives_probabilities(judge.settings)]
@@ -51,10 +51,6 @@ class Cascade(Several):
                 f"unsure.below needs probabilities, and {blind[0]} gives none: set samples above 1 or "
                 "sampling.token_probabilities for it, or name unsure.grades instead"
             )
-
-    @property
-    def rules(self) -> Mapping[str, Any]:
-        return {"unsure": {"below": self.unsure.below, "grades": sorted(self.unsure.grades)}}
 
     def flow(self, group: Sequence[Pair]) -> Flow[Sequence[Judgment]]:
         said: list[list[Judgment]] = [[] for _ in group]

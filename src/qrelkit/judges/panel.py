@@ -10,7 +10,7 @@ What is in doubt goes down everywhere: a judge that is too kind hides the differ
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean, median_low
 from typing import Any, Literal, get_args
@@ -42,12 +42,9 @@ class Panel(Several):
             raise UnknownName("rule of a panel", rule, RULES)
         if not 0 <= quorum <= 1:
             raise InputError(f"quorum is a share of the members, from 0 to 1, not {quorum}")
-        super().__init__(judges, name or f"{rule} of {', '.join(judge.name for judge in judges)}")
+        name = name or f"{rule} of {', '.join(judge.name for judge in judges)}"
+        super().__init__(judges, name, {"rule": rule, "quorum": quorum})
         self.rule, self.quorum = rule, quorum
-
-    @property
-    def rules(self) -> Mapping[str, Any]:
-        return {"rule": self.rule, "quorum": self.quorum}
 
     def flow(self, group: Sequence[Pair]) -> Flow[Sequence[Judgment]]:
         by_member = yield from together([judge.flow(group) for judge in self.judges])

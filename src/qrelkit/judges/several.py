@@ -16,12 +16,15 @@ T = TypeVar("T")
 
 
 class Several:
-    """Judges of one scale under one name and one key. Raises InputError for fewer than two or for two of one name (their votes
-    could not be told apart), Mismatch where scales differ."""
+    """Judges of one scale under one name and one key. `rules` say how they become one: what of it changes a verdict.
+
+    Raises InputError for fewer than two or for two of one name (their votes could not be told apart), Mismatch where scales
+    differ.
+    """
 
     kind = "several"
 
-    def __init__(self, judges: Sequence[Judge], name: str) -> None:
+    def __init__(self, judges: Sequence[Judge], name: str, rules: Mapping[str, Any]) -> None:
         if len(judges) < 2:
             raise InputError(f"a {self.kind} needs at least two judges, not {len(judges)}")
         names = [judge.name for judge in judges]
@@ -31,13 +34,8 @@ class Several:
         if len(scales) > 1:
             one, other = list(scales.values())[:2]
             raise Mismatch(f"{one.name} and {other.name} judge on different scales; a {self.kind} needs judges of one scale")
-        self.judges, self.name = tuple(judges), name
+        self.judges, self.name, self.rules = tuple(judges), name, rules
         self.scale = Scale.read(judges[0].settings["scale"], judges[0].name)
-
-    @property
-    def rules(self) -> Mapping[str, Any]:
-        """How the judges become one: what of it changes a verdict."""
-        raise NotImplementedError
 
     @cached_property
     def models(self) -> tuple[str, ...]:

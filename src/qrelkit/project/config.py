@@ -106,6 +106,7 @@ class ModelConfig(_Strict):
     requests_per_minute: float | None = Field(default=None, gt=0)
     tokens_per_minute: float | None = Field(default=None, gt=0)
     extra_body: dict[str, Any] = {}
+    cache_marks: bool = True  # anthropic: what is common to many requests is marked for the provider's cache
     device: str = "auto"  # local and ray: auto, cpu, cuda …
     dtype: str = "auto"  # local and ray: the number format
     batch_size: int = Field(default=8, ge=1)  # local and ray: prompts that are answered together

@@ -113,14 +113,16 @@ def _of_model(project: Project, stage: JudgeConfig, pool: Pool, descriptions: Ma
 def _lexical(project: Project, stage: JudgeConfig, pool: Pool, descriptions: Mapping[str, str]) -> Judge:
     from qrelkit.judges.lexical import Lexical
 
-    described = stage.route != "text"
-    known = project.collection.contains(pool.frame["doc_id"]) | ~pool.frame["doc_id"].is_in(forgotten(project.store).implode())
+    described, cuts, pooled = stage.route != "text", _cuts(project, stage.cuts), pool.frame["doc_id"]
+    there = project.collection.contains(pooled)
+    known = there | ~pooled.is_in(forgotten(project.store).implode())
+    read = pooled.filter(there) if cuts == "quantile" else None  # cuts that are learnt rest on documents outside the pool too
     return Lexical.fit(
         pool.frame.filter(known).select("query_id", "doc_id"),
         project.collection,
         project.scale,
-        descriptions=described_documents(project.collection, descriptions) if described else None,
-        cuts=_cuts(project, stage.cuts),
+        descriptions=described_documents(project.collection, descriptions, read) if described else None,
+        cuts=cuts,
         analyzer=stage.analyzer,
         seed=project.config.seed,
         requires_description=described,
@@ -160,10 +162,13 @@ def settings_of(sampling: SamplingConfig) -> Settings:
     return Settings(**sampling.model_dump())
 
 
-def described_documents(collection: Collection, descriptions: Mapping[str, str]) -> dict[str, str]:
-    """Document id → the descriptions of its images, joined in their order."""
+def described_documents(
+    collection: Collection, descriptions: Mapping[str, str], doc_ids: pl.Series | None = None
+) -> dict[str, str]:
+    """Document id (of all, or of those named) → the descriptions of its images, joined in their order."""
     columns = {"digest": list(descriptions.keys()), "text": list(descriptions.values())}
     texts = pl.DataFrame(columns, schema={"digest": pl.String, "text": pl.String})
-    rows = collection.images().select("doc_id", "digest", "position").join(texts, on="digest").sort("doc_id", "position")
+    images = collection.images(doc_ids).select("doc_id", "digest", "position")
+    rows = images.join(texts, on="digest").sort("doc_id", "position")
     joined = rows.group_by("doc_id", maintain_order=True).agg(pl.col("text").str.join(" "))
     return dict(joined.iter_rows())

@@ -1,5 +1,5 @@
-"""What qrelkit.yaml says of a model that is computed here or on a cluster, and of one behind an address: neither takes the
-other's keys."""
+"""What qrelkit.yaml says of a model that is computed here or on a cluster, and of one behind an address: none takes the keys
+of another kind."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from qrelkit.project.local_only import refuse_cluster
 
 LOCAL = ("device", "dtype", "batch_size")
 RAY = (*LOCAL, "actors", "address")
-ADDRESSED = ("base_url", "timeout_s", "requests_per_minute", "tokens_per_minute")
+ADDRESSED = ("base_url", "timeout_s", "connect_timeout_s", "stalled_s", "requests_per_minute", "tokens_per_minute")
+ANTHROPIC = (*ADDRESSED, "cache_marks")
 
 
 def is_local(name: str) -> bool:
@@ -36,7 +37,7 @@ def local_options(
 
 def refuse_idle_keys(name: str, own: ModelConfig) -> None:
     """Raises InputError for a key that is set and means nothing for a model of this kind."""
-    used = RAY if name.startswith("ray:") else LOCAL if name.startswith("local:") else ADDRESSED
-    for key in (*RAY, *ADDRESSED):
+    used = {"ray": RAY, "local": LOCAL, "anthropic": ANTHROPIC}.get(name.partition(":")[0], ADDRESSED)
+    for key in (*RAY, *ANTHROPIC):
         if key in own.model_fields_set and key not in used:
             raise InputError(f"models.{name}.{key} means nothing for {name}; what does: {', '.join((*used, 'extra_body'))}")

@@ -166,7 +166,7 @@ def _fields_of_judge(project: Project, one: JudgeConfig) -> list[str]:
     told = [f"{name} of documents" for name in one.fields]
     texts = " and ".join(name for name in ("title", "text") if may is None or name in may)
     where = [f"{texts} of documents (at most {one.max_document_chars:,} characters)"] if texts else []
-    examples = [f"{one.examples.n} judged documents as examples, with their grades"] if one.examples else []
+    examples = [f"judged documents as examples ({one.examples.n} a query), with their grades"] if one.examples else []
     written = project.config.guide is not None or project.store.guidelines().height
     guided = ["guidelines of queries"] if one.guided and written else []
     prompt = read_prompt(project.prompt_of(one, "pointwise" if one.per_request == 1 else "group"), _purpose(one))

@@ -245,6 +245,7 @@ class Project:
             if own
             else Limits(),
             "allow_hosts": allowed,
+            **({"cache_marks": own.cache_marks} if own and name.startswith("anthropic:") else {}),
         }
 
     def models(self, *names: str) -> Mapping[str, Model]:

@@ -72,7 +72,7 @@ class Batching:
         try:
             while handing:
                 await self._hand_over(*handing.pop(0))
-        except (InputError, ModelError):
+        except BaseException:  # whatever broke it off: what has not left is free again
             for _, tag, _ in handing:
                 self.store.end_batch(tag)
             raise

@@ -92,12 +92,12 @@ def images_to_describe(
 ) -> pl.DataFrame:
     """The distinct images of the documents and queries (all, or those named): digest, and a doc_id or query_id that has it.
 
-    Documents that are `gone` (`steps/forgotten.py`) have none.
+    Documents that are `gone` (`steps/forgotten.py`) and those that are not in the collection have none.
     """
-    images = collection.images().select("digest", "doc_id")
-    if doc_ids is not None:
-        images = images.filter(pl.col("doc_id").is_in(doc_ids.unique().implode()))
-    images = images.filter(~pl.col("doc_id").is_in(gone.implode()))
+    if doc_ids is not None:  # only theirs are looked at: a digest may cost reading a file
+        asked = doc_ids.unique(maintain_order=True)
+        doc_ids = asked.filter(collection.contains(asked) & ~asked.is_in(gone.implode()))
+    images = collection.images(doc_ids).select("digest", "doc_id").filter(~pl.col("doc_id").is_in(gone.implode()))
     asking = collection.queries["query_id"] if query_ids is None else query_ids.unique(maintain_order=True)
     of_queries = [(image.digest, query_id) for query_id in asking for image in collection.query(query_id).images]
     wished = pl.DataFrame(of_queries, schema={"digest": pl.String, "query_id": pl.String}, orient="row")

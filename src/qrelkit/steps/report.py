@@ -184,7 +184,7 @@ def _differences(evidence: Evidence, measure: str, shelf: Shelf, queries: int, d
 def _collection(collection: Collection | None) -> dict[str, Any]:
     if collection is None:
         return {}
-    counts = {"queries": collection.queries.height, "documents": len(collection), "images": collection.images().height}
+    counts = {"queries": collection.queries.height, "documents": len(collection), "images": collection.image_count}
     notes = {"missing_images": 0, **collection.notes}
     return {"name": collection.name, **counts, **notes, "fingerprint": collection.fingerprint}
 
