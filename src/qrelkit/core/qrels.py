@@ -15,11 +15,13 @@ from qrelkit.core.records import counted
 from qrelkit.core.run import with_ids
 
 COLUMNS = ("query_id", "doc_id", "grade", "outcome", "origin")
+FURTHER: Mapping[str, Any] = {"expected": pl.Float64, "probability": pl.Float64, "round": pl.Int32}
 
 
 class Qrels:
     """One grade per pair. `frame`: query_id, doc_id, grade (Int32, null = ungraded), outcome, origin (the assessor),
-    and optionally `expected` (Float64: the mean grade under the assessor's probabilities)."""
+    and optionally `expected` (Float64: the mean grade under the assessor's probabilities); of a sample drawn by chance `probability`
+    (that the pair was drawn, given what was drawn before) and `round` (the drawing it came in, from 1)."""
 
     def __init__(self, frame: pl.DataFrame, name: str, notes: Mapping[str, Any] | None = None) -> None:
         self.frame, self.name, self.notes = frame, name, dict(notes or {})
@@ -46,8 +48,8 @@ class Qrels:
             frame = frame.with_columns(outcome=pl.when(grade.is_null()).then(pl.lit("failed")).otherwise(pl.lit("graded")))
         if "origin" not in frame.columns:
             frame = frame.with_columns(origin=pl.lit(name))
-        keep = [*COLUMNS, *(c for c in ("expected",) if c in frame.columns)]
-        frame = frame.select(keep).cast({"expected": pl.Float64} if "expected" in keep else {})
+        further = {name: dtype for name, dtype in FURTHER.items() if name in frame.columns}
+        frame = frame.select(*COLUMNS, *further).cast(dict(further))
         notes: dict[str, Any] = {}
         key = ["query_id", "doc_id"]
         if frame.select(pl.struct(key).n_unique()).item() < frame.height:

@@ -30,6 +30,7 @@ class Kind:
 REL = {"rel": 1}
 MEASURES: dict[str, Kind] = {
     "nDCG": Kind(rank.ndcg, "possible", {"dcg": ("linear", "exp"), "gain": ("grade", "expected")}),
+    "DCG": Kind(rank.discounted_gain, "possible", {"dcg": ("linear", "exp"), "gain": ("grade", "expected")}),
     "AP": Kind(rank.average_precision, "possible", REL),
     "RR": Kind(rank.reciprocal_rank, "possible", REL),
     "P": Kind(rank.precision, "needed", REL),

@@ -146,8 +146,12 @@ def ndcg(r: Ranked, cutoff: int | None, *, dcg: str = "linear", gain: str = "gra
     gdeval for `exp`.
     """
     ideal = r.judged.once(("ndcg", cutoff, dcg, gain), lambda: best_dcg(r.judged, cutoff, dcg, gain))
-    gained = gains(r.grade, r.expected, dcg, gain) / np.log2(r.rank + 1)
-    return ratio(r.total(r.within(cutoff), gained), ideal)
+    return ratio(discounted_gain(r, cutoff, dcg=dcg, gain=gain), ideal)
+
+
+def discounted_gain(r: Ranked, cutoff: int | None, *, dcg: str = "linear", gain: str = "grade") -> Floats:
+    """DCG = Σ gain / log2(rank + 1): nDCG before it is divided by the ideal, from 0 up. Gains as in nDCG."""
+    return r.total(r.within(cutoff), gains(r.grade, r.expected, dcg, gain) / np.log2(r.rank + 1))
 
 
 def best_dcg(judged: Judged, cutoff: int | None, dcg: str, gain: str) -> Floats:

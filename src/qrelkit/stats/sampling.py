@@ -1,0 +1,71 @@
+"""Drawing what people grade: by chance, so that what they say corrects the rest without bias.
+
+A sample is drawn in rounds. In each round every pair that is not graded yet has a probability, never 0, that may depend on
+everything known before (also for another question); n of them are drawn. Given what was known, each round alone estimates a
+total without bias,
+
+    Σ over graded before + Σ over drawn / probability,
+
+and rounds are averaged with weights that do not look at what was said: every label then counts `weights` times.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+FLOOR = 0.1  # share of a drawing that is spread evenly over all pairs, so that no probability is 0
+
+
+def probabilities(size: Array, n: int, *, floor: float = FLOOR) -> Array:
+    """Probabilities in proportion to `size`, an evenly spread share `floor` among them; they sum to n and none is above 1.
+
+    What would be above 1 is certain, and the rest is shared among the others. n ≥ the number of pairs: all are 1.
+    """
+    pairs = len(size)
+    if n >= pairs:
+        return np.ones(pairs)
+    total = size.sum()
+    share = np.full(pairs, 1 / pairs) if not total > 0 else (1 - floor) * size / total + floor / pairs
+    sure = np.zeros(pairs, bool)
+    while True:
+        left = np.where(sure, 0.0, share)
+        p = np.where(sure, 1.0, (n - sure.sum()) * left / left.sum())
+        if not (p > 1 + 1e-12).any():
+            return np.minimum(p, 1.0)
+        sure |= p >= 1
+
+
+def draw(p: Array, rng: np.random.Generator, *, strata: Ints | None = None) -> Ints:
+    """Places of the drawn pairs: exactly with probability p each, and Σ p of them (systematic sampling in random order).
+
+    With `strata` (pairs) the order is random within each stratum only, so that each brings its share of the draws.
+    Source: Madow 1949; the random order keeps the pairs nearly independent of one another.
+    """
+    order = rng.permutation(len(p))
+    if strata is not None:
+        order = order[np.argsort(strata[order], kind="stable")]
+    reached = np.cumsum(p[order])
+    if abs(reached[-1] - round(reached[-1])) < 1e-6:
+        reached[-1] = round(reached[-1])  # rounding must not draw one too few or too many
+    taken = np.diff(np.floor(reached + rng.random()), prepend=0.0) > 0
+    return np.asarray(order[taken])
+
+
+def weights(probability: Array, round_: Ints, size: Array) -> tuple[Array, Array]:
+    """How often each label counts, and its part of the sampling error: (labels,) each.
+
+    `size` is how uncertain each label was, before it was given, in the question asked. A round's share s_t is in proportion to
+    1 / Σ size² (1 − p) / p², its expected error. A label of round t counts s_t / p + Σ of the shares of later rounds; the sampling
+    error of a total is Σ over labels of (s_t · √(1 − p) / p · its difference)², the second result being that factor.
+    """
+    rounds, place = np.unique(round_, return_inverse=True)
+    error = np.bincount(place, size**2 * (1 - probability) / probability**2, minlength=len(rounds))
+    most = error.max(initial=0.0)
+    share = 1 / np.maximum(error / most, 1e-9) if most > 0 else np.ones(len(rounds))
+    share /= share.sum()
+    later = np.cumsum(share[::-1])[::-1] - share
+    return share[place] / probability + later[place], share[place] * np.sqrt(1 - probability) / probability

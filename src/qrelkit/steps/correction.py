@@ -1,0 +1,220 @@
+"""Correct a judge by the few grades that people gave: every system's measures as the judge alone, people alone, and both say.
+
+The judge's labels are turned into chances of human grades (`stats.calibration`), every measure is taken at these chances, and what
+people graded corrects it with the probabilities that it was drawn with. Where whole queries were graded, the queries are the sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from qrelkit.core.errors import InputError
+from qrelkit.core.qrels import Qrels
+from qrelkit.core.records import counted
+from qrelkit.core.run import Run
+from qrelkit.measures.linear import Expected, Placed, expected
+from qrelkit.measures.parse import Measure, parse_measures
+from qrelkit.measures.rank import Judged, Ranked
+from qrelkit.stats.corrected import Means, by_pair, by_query, over_queries, shrunk
+from qrelkit.stats.sampling import weights as label_weights
+from qrelkit.steps.corrected import THESE, Corrected, Estimand
+from qrelkit.steps.evaluate import different
+from qrelkit.steps.population import Population, population
+
+Floats = npt.NDArray[np.float64]
+
+FEW = 2  # queries wholly graded below which there is no interval by query
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sides:
+    """The three ways to see the systems' means of one measure."""
+
+    judge: Means
+    human: Means
+    both: Means
+    bend: float  # how far a straight line may be off the corrected values, as a standard deviation: the bias that may remain
+
+
+def correct(
+    measures: str | Iterable[str | Measure],
+    runs: Sequence[Run],
+    judge: Qrels,
+    human: Qrels,
+    *,
+    estimand: Estimand = THESE,
+    by: Mapping[str, str] | None = None,
+    weights: Mapping[str, float] | None = None,
+    levels: Sequence[int] = (),
+) -> list[Corrected]:
+    """Each measure's values under the judge, under people and corrected, with 95 % intervals, and all differences of systems.
+
+    `judge` grades every pair of the population; `human` a sample of them, by pair (with columns `probability` and `round` where it
+    was not drawn evenly) or of whole queries. `estimand`: the mean over "these queries" (the error of sampling labels only) or over
+    "queries like these" (that of sampling queries too). `by` (query_id → group) adds each group's own result; `weights` (query_id →
+    weight) make means weighted. Raises InputError for measures that the design cannot estimate, and for no human grade.
+    """
+    different(runs)
+    wanted = parse_measures([measures] if isinstance(measures, str) else measures)
+    people = population(judge, human, levels=levels)
+    if not len(people.labelled):
+        raise InputError(f"{human.name} has no grade for a pair of {judge.name}, so there is nothing to correct with")
+    out = []
+    for measure in wanted:
+        samples = Samples(measure, runs, judge, human, people)
+        groups = sorted(set(by.values())) if by else []
+        whole = _corrected(samples, estimand, share_of(people, weights))
+        inside = {
+            group: _corrected(samples, estimand, share)
+            for group in groups
+            if (share := share_of(people, weights, {q for q, g in (by or {}).items() if g == group})).any()
+        }
+        out.append(replace(whole, by=inside))
+    return out
+
+
+def share_of(people: Population, weights: Mapping[str, float] | None, some: set[str] | None = None) -> Floats:
+    """Each query's share of the mean: even, by weight, and 0 outside `some`."""
+    ids = people.query_ids.to_list()
+    missing = [query for query in ids if weights is not None and query not in weights]
+    if missing:
+        raise InputError(f"{len(missing)} queries have no weight, the first is {missing[0]!r}")
+    share = np.array([(weights[q] if weights else 1.0) * (some is None or q in some) for q in ids], dtype=np.float64)
+    return share / share.sum() if share.sum() > 0 else share
+
+
+class Samples:
+    """One measure over a population, ready for estimates of any share of its queries."""
+
+    def __init__(self, measure: Measure, runs: Sequence[Run], judge: Qrels, human: Qrels, people: Population) -> None:
+        self.measure, self.runs, self.people = measure, runs, people
+        self.judge, self.human = judge, human
+        self.design = people.design
+        if self.design == "by pair":
+            self.placed = people.placed(runs, [measure])
+            self.both, self.alone = Side(measure, people, self.placed), Side(measure, people.without_judge(), self.placed)
+
+    def judged(self) -> Floats:
+        """(systems × queries): the measure under the judge's own grades."""
+        return values_per_query(self.measure, self.runs, self.judge, self.people.query_ids)
+
+    def sides(self, share: Floats, these: bool) -> Sides:
+        """The three estimates for queries that count by `share`."""
+        judged = self.judged() * share * (share > 0).sum()
+        inside = np.flatnonzero(share > 0)
+        judge = over_queries(judged[:, inside])
+        if self.design == "by pair":
+            both, human = self.both.means(share, these), self.alone.means(share, these)
+            return Sides(judge=judge, human=human, both=both, bend=self.both.bend(share))
+        sampled = np.flatnonzero(self.people.complete & (share > 0))
+        if len(sampled) < min(FEW, len(inside)):
+            raise InputError(
+                f"people graded {counted(len(sampled), 'query')} wholly, which gives no interval; grade {FEW} or more, or pairs of all queries"
+            )
+        known = values_per_query(self.measure, self.runs, self.human, self.people.query_ids) * share * (share > 0).sum()
+        at = np.searchsorted(inside, sampled)
+        both, human = (by_query(known[:, sampled], judged[:, inside], at, these=these, weight=w) for w in (None, 0.0))
+        return Sides(judge=judge, human=human, both=both, bend=0.0)
+
+
+class Side:
+    """A measure at calibrated chances, and how far each label moved it: with the judge's labels, or without."""
+
+    def __init__(self, measure: Measure, people: Population, placed: Placed) -> None:
+        self.people = people
+        calibration = people.calibrated()
+        self.before = calibration.at_least[people.labelled]
+        self.known: Expected = expected(measure, placed, people.chances(calibration))
+        self.slopes = self.known.slopes.at(people.labelled)
+
+    def means(self, share: Floats, these: bool) -> Means:
+        """Corrected means over the queries that count by `share`."""
+        people = self.people
+        slopes = self.slopes * share[people.q[people.labelled]][None, :, None]
+        off = (slopes * (people.z - self.before)).sum(axis=2)
+        thought = centred(slopes, self.before)
+        size = np.sqrt(uncertainty(thought))
+        weight, error = label_weights(people.probability, people.round, size)
+        found = by_pair(self.known.value @ share, off, thought, weight, error, self.known.bent * share)
+        if these:
+            return found
+        per_query = np.stack([np.bincount(people.q[people.labelled], row * (weight - 1), minlength=len(share)) for row in off])
+        inside = share > 0
+        return over_queries((self.known.value * share + per_query)[:, inside] * inside.sum())
+
+    def bend(self, share: Floats) -> float:
+        return float(np.sqrt((((self.known.bent) * share) ** 2).sum(axis=1)).mean())
+
+
+def centred(slopes: Floats, at_least: Floats) -> Floats:
+    """(systems × pairs × grades): what a grade would move a value by, off its mean, times the root of the grade's chance."""
+    chance = -np.diff(np.pad(at_least, ((0, 0), (1, 1)), constant_values=((0, 0), (1, 0))), axis=1).clip(max=0)
+    moves = np.concatenate([np.zeros((*slopes.shape[:2], 1)), np.cumsum(slopes, axis=2)], axis=2)
+    return np.asarray((moves - (moves * chance).sum(axis=2, keepdims=True)) * np.sqrt(chance))
+
+
+def uncertainty(thought: Floats) -> Floats:
+    """(pairs,): the variance that a pair's grade brings to the differences of the systems, or to the one system's value."""
+    off = thought - thought.mean(axis=0) if len(thought) > 1 else thought
+    return np.asarray((off**2).sum(axis=(0, 2)))
+
+
+def values_per_query(measure: Measure, runs: Sequence[Run], qrels: Qrels, query_ids: pl.Series) -> Floats:
+    """(systems × queries): trec_eval's values; 0 for a query without a grade."""
+    judged = Judged(qrels)
+    at = pl.DataFrame({"q": query_ids}).join(
+        judged.query_ids.to_frame("q").with_row_index("at"), on="q", how="left", maintain_order="left"
+    )["at"]
+    values = np.stack([measure.of(Ranked(run, judged)) for run in runs])
+    out = np.zeros((len(runs), len(query_ids)))
+    there = at.is_not_null().to_numpy()
+    out[:, there] = values[:, at.drop_nulls().to_numpy()]
+    return out
+
+
+def _corrected(samples: Samples, estimand: Estimand, share: Floats) -> Corrected:
+    these = estimand == THESE
+    sides = samples.sides(share, these)
+    people, tags = samples.people, [run.tag for run in samples.runs]
+    queries = int((share > 0).sum())
+    ranked, trust = shrunk(sides.judge.value, sides.both)
+    systems = {"tag": tags, "shrunk": ranked}
+    for name, means in (("judge", sides.judge), ("human", sides.human), ("corrected", sides.both)):
+        told = means.estimates(queries)
+        systems |= {name: means.value, f"{name}_low": [e.low for e in told], f"{name}_high": [e.high for e in told]}
+    within = share[people.q] > 0
+    return Corrected(
+        measure=str(samples.measure),
+        estimand=estimand,
+        design=samples.design,
+        judge=samples.judge.name,
+        human=samples.human.name,
+        labels=int(within[people.labelled].sum()),
+        pairs=int(within.sum()),
+        queries=queries,
+        systems=pl.DataFrame(systems),
+        differences=_differences(tags, sides),
+        trust=trust,
+        bend=sides.bend,
+    )
+
+
+def _differences(tags: Sequence[str], sides: Sides) -> pl.DataFrame:
+    """One row per two systems: a, b, and each side's difference with its interval and standard error."""
+    from qrelkit.stats.corrected import quantile
+
+    if len(tags) < 2:
+        return pl.DataFrame(schema={"a": pl.String, "b": pl.String})
+    a, b = (np.array(side) for side in zip(*combinations(range(len(tags)), 2), strict=True))
+    table: dict[str, object] = {"a": [tags[i] for i in a], "b": [tags[i] for i in b]}
+    for name, means in (("judge", sides.judge), ("human", sides.human), ("corrected", sides.both)):
+        value, sd = means.differences(a, b)
+        half = np.where(sd > 0, quantile(means.df), 0.0) * np.maximum(sd, 1e-300)
+        table |= {name: value, f"{name}_low": value - half, f"{name}_high": value + half, f"{name}_sd": sd}
+    return pl.DataFrame(table).with_columns(df=pl.lit(sides.both.df))
