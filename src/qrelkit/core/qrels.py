@@ -20,8 +20,8 @@ FURTHER: Mapping[str, Any] = {"expected": pl.Float64, "probability": pl.Float64,
 
 class Qrels:
     """One grade per pair. `frame`: query_id, doc_id, grade (Int32, null = ungraded), outcome, origin (the assessor),
-    and optionally `expected` (Float64: the mean grade under the assessor's probabilities); of a sample drawn by chance `probability`
-    (that the pair was drawn, given what was drawn before) and `round` (the drawing it came in, from 1)."""
+    and optionally `expected` (Float64: the mean grade under the assessor's probabilities); of a sample drawn by chance
+    `probability` (that the pair was drawn, given what was drawn before) and `round` (the drawing it came in, from 1)."""
 
     def __init__(self, frame: pl.DataFrame, name: str, notes: Mapping[str, Any] | None = None) -> None:
         self.frame, self.name, self.notes = frame, name, dict(notes or {})

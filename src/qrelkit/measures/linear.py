@@ -1,8 +1,8 @@
 """Measures of grades that are known only as chances: their expected value, and how far each grade can move it.
 
 A pair is described by its chances z[i, g] = P(grade ≥ level g); a graded pair has 0s and 1s. Every measure here gives per system
-and query a value at these chances, and its slopes ∂value / ∂z[i, g]. A slope has two parts: what a retrieved document brings where
-it stands (`own`), and what any document of the query does to the ideal or the recall base (`shared`). Prediction-powered
+and query a value at these chances, and its slopes ∂value / ∂z[i, g]. A slope has two parts: what a retrieved document brings
+where it stands (`own`), and what any document of the query does to the ideal or the recall base (`shared`). Prediction-powered
 estimates, and the choice of what people grade, need nothing else.
 
 Counts N_g of a query (documents of level g or more) are sums of chances; the ideal ranking and the recall base are functions of
@@ -32,9 +32,9 @@ LEAST = 0.3  # of an ideal or a recall base that nobody has found a document for
 
 @dataclass(frozen=True, kw_only=True)
 class Chances:
-    """A population of pairs. `q` is each pair's query (0 … queries − 1), `levels` the grades, lowest first, `at_least` the chances
-    (pairs × levels − 1) of each level above the lowest. `loose` (queries) is the variance, on the logit scale, of what all pairs
-    of a query may be off together."""
+    """A population of pairs. `q` is each pair's query (0 … queries − 1), `levels` the grades, lowest first, `at_least` the
+    chances (pairs × levels − 1) of each level above the lowest. `loose` (queries) is the variance, on the logit scale, of what
+    all pairs of a query may be off together."""
 
     q: Ints
     queries: int
@@ -60,7 +60,8 @@ class Chances:
         return np.bincount(self.q, values, minlength=self.queries).astype(np.float64)
 
     def averaged(self, of: Callable[[Floats], Floats]) -> tuple[Floats, Floats, Floats]:
-        """(queries × levels) each: the mean of a function of the counts, its mean slope, and the sd of what a line leaves over."""
+        """(queries × levels) each: the mean of a function of the counts, its mean slope, and the sd of what a line leaves
+        over."""
         sd = self.spread[..., None]
         at = np.clip(self.counts[..., None] + sd * NODES, 0, self.counts[:, :1, None])
         values = of(at)
@@ -125,7 +126,8 @@ def expected(measure: Measure, placed: Placed, chances: Chances) -> Expected:
     plain = params.get("gain", "grade" if measure.name != "RBP" else "binary") in ("grade", "binary")
     if measure.name not in BY_PAIR or not plain:
         raise InputError(
-            f"{measure} cannot be estimated from sampled pairs, only {', '.join(BY_PAIR)} with plain gains can; grade whole queries for it"
+            f"{measure} cannot be estimated from sampled pairs, only {', '.join(BY_PAIR)} with plain gains can; "
+            "grade whole queries for it"
         )
     if measure.name in ("nDCG", "DCG"):
         return _dcg(measure, placed, chances, str(params.get("dcg", "linear")))
@@ -157,7 +159,7 @@ def _counting(measure: Measure, placed: Placed, chances: Chances) -> Expected:
     """P, R and RBP: Σ weight(rank) · relevant, for R over the number of relevant documents."""
     z, column = _relevant(chances, measure)
     p = float(dict(measure.params).get("p", 0.8))
-    base, slope, rest = _per_relevant(chances, measure) if measure.name == "R" else (np.ones(chances.queries),) + (None, None)
+    base, slope, rest = _per_relevant(chances, measure) if measure.name == "R" else (np.ones(chances.queries), None, None)
     value, own, shared, bent = _empty(placed, chances)
     for s, (pair, rank) in enumerate(zip(placed.pair, placed.rank, strict=True)):
         weight = {"P": 1 / (measure.cutoff or 1), "R": 1.0}.get(measure.name, (1 - p) * p ** (rank - 1.0)) * within(measure, rank)
@@ -182,7 +184,8 @@ def _per_relevant(chances: Chances, measure: Measure) -> tuple[Floats, Floats, F
 
 
 def _average_precision(measure: Measure, placed: Placed, chances: Chances) -> Expected:
-    """AP = Σ_i z_i (1 + Σ_{j above i} z_j) / rank_i / R; its slope at i is (1 + Σ_above z) / rank_i + Σ_{j below} z_j / rank_j."""
+    """AP = Σ_i z_i (1 + Σ_{j above i} z_j) / rank_i / R; its slope at i is (1 + Σ_above z) / rank_i + Σ_{j below} z_j /
+    rank_j."""
     z, column = _relevant(chances, measure)
     base, slope, rest = _per_relevant(chances, measure)
     value, own, shared, bent = _empty(placed, chances)
@@ -221,7 +224,8 @@ def _judged(measure: Measure, placed: Placed, chances: Chances) -> Expected:
 
 
 def _dcg(measure: Measure, placed: Placed, chances: Chances, gain: str) -> Expected:
-    """DCG = Σ gain / log2(rank + 1); nDCG divides by the ideal, Σ_g (gain_g − gain_{g−1}) · D(N_g), D(n) = Σ_{r ≤ min(n, k)} 1 / log2(r + 1)."""
+    """DCG = Σ gain / log2(rank + 1); nDCG divides by the ideal, Σ_g (gain_g − gain_{g−1}) · D(N_g), D(n) = Σ_{r ≤ min(n, k)} 1
+    / log2(r + 1)."""
     gains = np.array([2.0**level - 1 if gain == "exp" else float(level) for level in chances.levels])
     steps = np.diff(gains)
     value, own, shared, bent = _empty(placed, chances)

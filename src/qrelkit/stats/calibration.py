@@ -2,8 +2,8 @@
 
     logit P(human grade ≥ level | judge's label, query) = the label's own logit + the query's shift
 
-The label's logits are smoothed shares (a few pseudo-labels say that people agree with the judge, or miss by little); the shift of a
-query is shrunk towards 0 by as much as the queries vary. Estimates that use these chances are corrected by the sampled
+The label's logits are smoothed shares (a few pseudo-labels say that people agree with the judge, or miss by little); the shift
+of a query is shrunk towards 0 by as much as the queries vary. Estimates that use these chances are corrected by the sampled
 differences, so that a wrong model costs labels, not validity.
 """
 
@@ -34,8 +34,8 @@ class Calibration:
 
 
 def prior(strata: Array, levels: int) -> Array:
-    """(strata × levels − 1): the chances that the pseudo-labels stand for. `strata` says where on the levels (0 … levels − 1) each
-    of the judge's labels lies; NaN for a stratum that says nothing, which gets even chances."""
+    """(strata × levels − 1): the chances that the pseudo-labels stand for. `strata` says where on the levels (0 … levels − 1)
+    each of the judge's labels lies; NaN for a stratum that says nothing, which gets even chances."""
     steps = np.abs(np.where(np.isnan(strata), 0.0, strata)[:, None] - np.arange(levels))
     share = np.where(np.isnan(strata)[:, None], 1.0, FALLING**steps)
     share = share / share.sum(axis=1, keepdims=True)
@@ -46,8 +46,8 @@ def prior(strata: Array, levels: int) -> Array:
 def calibrate(stratum: Ints, q: Ints, queries: int, before: Array, labelled: Ints, z: Array) -> Calibration:
     """The chances of all pairs from the labelled ones.
 
-    `stratum` and `q` (pairs) are each pair's judge label and query, `before` (strata × levels − 1) the prior, `labelled` the places
-    of the pairs with human grades and `z` (labelled × levels − 1) their grades as 0 and 1.
+    `stratum` and `q` (pairs) are each pair's judge label and query, `before` (strata × levels − 1) the prior, `labelled` the
+    places of the pairs with human grades and `z` (labelled × levels − 1) their grades as 0 and 1.
     """
     strata, own = len(before), stratum[labelled]
     hits = np.stack([np.bincount(own, column, minlength=strata) for column in z.T], axis=1)

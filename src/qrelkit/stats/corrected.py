@@ -1,8 +1,9 @@
 """Means of many systems, corrected by few human grades: values, and a covariance that gives every difference its interval.
 
-What is uncertain about the systems' values is written as `noise`, an array (systems × sources): independent sources of error, each
-moving every system by so much. The variance of a value is the sum of its squares, that of a difference the sum of the squared
-differences. Prediction-powered inference: Angelopoulos et al. 2023; difference estimator: Särndal, Swensson & Wretman 1992, ch. 6.
+What is uncertain about the systems' values is written as `noise`, an array (systems × sources): independent sources of error,
+each moving every system by so much. The variance of a value is the sum of its squares, that of a difference the sum of the
+squared differences. Prediction-powered inference: Angelopoulos et al. 2023; difference estimator: Särndal, Swensson & Wretman
+1992, ch. 6.
 """
 
 from __future__ import annotations
@@ -57,9 +58,9 @@ def quantile(df: float, level: float = LEVEL) -> float:
 def by_pair(value: Array, off: Array, expected: Array, weight: Array, error: Array, bent: Array) -> Means:
     """Systems' means from labels drawn by pair.
 
-    `value` (systems): at the best chances, labels in their places. `off` (systems × labels): how far each label moved them off the
-    chances that its pair had without it, and `expected` (systems × labels × grades) what it was expected to, centred. `weight` and
-    `error` (labels) are those of `sampling.weights`, `bent` (systems × queries) what a straight line leaves over.
+    `value` (systems): at the best chances, labels in their places. `off` (systems × labels): how far each label moved them off
+    the chances that its pair had without it, and `expected` (systems × labels × grades) what it was expected to, centred.
+    `weight` and `error` (labels) are those of `sampling.weights`, `bent` (systems × queries) what a straight line leaves over.
     Degrees of freedom: the number of labels that would be as even, less one (Kish).
     """
     seen = math.sqrt(SEEN) * off * error
@@ -73,8 +74,8 @@ def by_pair(value: Array, off: Array, expected: Array, weight: Array, error: Arr
 def by_query(human: Array, judge: Array, sampled: NDArray[np.int64], *, these: bool, weight: float | None = None) -> Means:
     """Systems' means from queries drawn at random and wholly graded: Σ human / m + λ (judge's mean − its mean on the sampled).
 
-    `human` (systems × sampled) and `judge` (systems × queries) are values per query, `sampled` places of queries. λ is tuned (least
-    squares over systems, pulled towards .7), or given by `weight`: 0 is people alone. `these`: the error of knowing
+    `human` (systems × sampled) and `judge` (systems × queries) are values per query, `sampled` places of queries. λ is tuned
+    (least squares over systems, pulled towards .7), or given by `weight`: 0 is people alone. `these`: the error of knowing
     these queries' mean (0 when all are sampled); else of the mean over queries like these. t with m − 1 degrees of freedom.
     """
     queries, m = judge.shape[1], len(sampled)
@@ -108,8 +109,8 @@ def over_queries(values: Array) -> Means:
 def shrunk(judge: Array, corrected: Means) -> tuple[Array, float]:
     """The values to rank by: judge + w · (correction), and w: the share of the corrections' variance that is not noise.
 
-    With few labels the corrections are mostly noise and the judge's order is the better one; w follows from the data (James–Stein,
-    positive part, over systems). What all systems are off together moves no rank and is corrected in full.
+    With few labels the corrections are mostly noise and the judge's order is the better one; w follows from the data
+    (James–Stein, positive part, over systems). What all systems are off together moves no rank and is corrected in full.
     """
     off = corrected.value - judge
     common, systems = off.mean(), len(judge)

@@ -59,8 +59,8 @@ def weights(probability: Array, round_: Ints, size: Array) -> tuple[Array, Array
     """How often each label counts, and its part of the sampling error: (labels,) each.
 
     `size` is how uncertain each label was, before it was given, in the question asked. A round's share s_t is in proportion to
-    1 / Σ size² (1 − p) / p², its expected error. A label of round t counts s_t / p + Σ of the shares of later rounds; the sampling
-    error of a total is Σ over labels of (s_t · √(1 − p) / p · its difference)², the second result being that factor.
+    1 / Σ size² (1 − p) / p², its expected error. A label of round t counts s_t / p + Σ of the shares of later rounds; the
+    sampling error of a total is Σ over labels of (s_t · √(1 − p) / p · its difference)², the second result being that factor.
     """
     rounds, place = np.unique(round_, return_inverse=True)
     error = np.bincount(place, size**2 * (1 - probability) / probability**2, minlength=len(rounds))

@@ -16,7 +16,8 @@ POINTS = 201  # of the grid on which the estimate's distribution is carried alon
 
 
 def boundaries(information: Array, *, half: float, alpha: float = 0.05) -> Array:
-    """|z| that ends the looking, at each look: a verdict is wrong at any of them with probability `alpha` where the difference is 0.
+    """|z| that ends the looking, at each look: a verdict is wrong at any of them with probability `alpha` where the difference
+    is 0.
 
     `information` (looks) rises; where it does not (nothing was learnt), that look cannot end anything (infinity). `half` is the
     information at which half of alpha is spent, chosen before anything is looked at: labels are saved if looks end near it.

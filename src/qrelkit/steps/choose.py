@@ -43,9 +43,10 @@ def choose(
 ) -> pl.DataFrame:
     """The next `n` pairs to grade: query_id, doc_id, probability (of being drawn in this round), round (from 1).
 
-    Pairs that `human` grades already are not drawn again. `decision` asks `runs` and a `measure`; `spread` the qrels of a `panel` on the
-    same pairs. A share `floor` of every drawing is spread evenly, so that no pair is out of reach. The rows come in random order.
-    Raises UnknownName for a rule, InputError for what the rule lacks, and where nothing is left to grade.
+    Pairs that `human` grades already are not drawn again. `decision` asks `runs` and a `measure`; `spread` the qrels of a
+    `panel` on the same pairs. A share `floor` of every drawing is spread evenly, so that no pair is out of reach. The rows
+    come in random order. Raises UnknownName for a rule, InputError for what the rule lacks, and where nothing is left to
+    grade.
     """
     if rule not in RULES:
         raise UnknownName("rule", rule, RULES)
@@ -112,7 +113,8 @@ def _grade_variance(at_least: Floats) -> Floats:
 
 
 def _spread(people: Population, panel: Sequence[Qrels]) -> Floats:
-    """The standard deviation of the grades that the judges of a panel gave; a pair graded by fewer than two counts as the widest."""
+    """The standard deviation of the grades that the judges of a panel gave; a pair graded by fewer than two counts as the
+    widest."""
     if len(panel) < 2:
         raise InputError("the rule spread asks for the grades of two judges or more on the same pairs")
     sides = [
@@ -120,10 +122,8 @@ def _spread(people: Population, panel: Sequence[Qrels]) -> Floats:
         for i, one in enumerate(panel)
     ]
     table = pl.DataFrame(sides)
-    wide = table.select(
-        sd=pl.concat_list(pl.all().cast(pl.Float64)).list.drop_nulls().list.std(ddof=0),
-        n=pl.sum_horizontal(pl.all().is_not_null()),
-    )
+    drawn = pl.concat_list(pl.all().cast(pl.Float64)).list.drop_nulls()
+    wide = table.select(sd=drawn.list.std(ddof=0), n=drawn.list.len())
     few = wide["n"].to_numpy() < 2
     sd = wide["sd"].fill_null(0.0).to_numpy().copy()
     sd[few] = sd.max(initial=1.0)

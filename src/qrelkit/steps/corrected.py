@@ -1,4 +1,5 @@
-"""What `correct` found: systems × (judge, people, both), and the differences of systems, with the words that may be said of them."""
+"""What `correct` found: systems × (judge, people, both), and the differences of systems, with the words that may be said of
+them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Correct a judge by the few grades that people gave: every system's measures as the judge alone, people alone, and both say.
 
-The judge's labels are turned into chances of human grades (`stats.calibration`), every measure is taken at these chances, and what
-people graded corrects it with the probabilities that it was drawn with. Where whole queries were graded, the queries are the sample.
+The judge's labels are turned into chances of human grades (`stats.calibration`), every measure is taken at these chances, and
+what people graded corrects it with the probabilities that it was drawn with. Where whole queries were graded, the queries are
+the sample.
 """
 
 from __future__ import annotations
@@ -55,10 +56,11 @@ def correct(
 ) -> list[Corrected]:
     """Each measure's values under the judge, under people and corrected, with 95 % intervals, and all differences of systems.
 
-    `judge` grades every pair of the population; `human` a sample of them, by pair (with columns `probability` and `round` where it
-    was not drawn evenly) or of whole queries. `estimand`: the mean over "these queries" (the error of sampling labels only) or over
-    "queries like these" (that of sampling queries too). `by` (query_id → group) adds each group's own result; `weights` (query_id →
-    weight) make means weighted. Raises InputError for measures that the design cannot estimate, and for no human grade.
+    `judge` grades every pair of the population; `human` a sample of them, by pair (with columns `probability` and `round`
+    where it was not drawn evenly) or of whole queries. `estimand`: the mean over "these queries" (the error of sampling labels
+    only) or over "queries like these" (that of sampling queries too). `by` (query_id → group) adds each group's own result;
+    `weights` (query_id → weight) make means weighted. Raises InputError for measures that the design cannot estimate, and for
+    no human grade.
     """
     different(runs)
     wanted = parse_measures([measures] if isinstance(measures, str) else measures)
@@ -115,7 +117,8 @@ class Samples:
         sampled = np.flatnonzero(self.people.complete & (share > 0))
         if len(sampled) < min(FEW, len(inside)):
             raise InputError(
-                f"people graded {counted(len(sampled), 'query')} wholly, which gives no interval; grade {FEW} or more, or pairs of all queries"
+                f"people graded {counted(len(sampled), 'query')} wholly, which gives no interval; "
+                f"grade {FEW} or more, or pairs of all queries"
             )
         known = values_per_query(self.measure, self.runs, self.human, self.people.query_ids) * share * (share > 0).sum()
         at = np.searchsorted(inside, sampled)

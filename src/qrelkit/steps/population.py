@@ -178,14 +178,14 @@ def _places(labels: pl.Series, levels: tuple[int, ...]) -> Floats:
     values = labels.cast(pl.Float64).fill_null(np.nan).to_numpy()
     low, high = np.nanmin(values), np.nanmax(values)
     if levels[0] <= low and high <= levels[-1] and (high > levels[0] + 1 or levels[-1] <= 1 or high == levels[-1]):
-        return np.interp(values, levels, np.arange(len(levels), dtype=np.float64))
+        return np.asarray(np.interp(values, levels, np.arange(len(levels), dtype=np.float64)))
     return np.asarray((values - low) / max(high - low, 1e-9) * (len(levels) - 1))
 
 
 def _probability(said: pl.DataFrame, pairs: int) -> Floats:
     """The probability of each label's drawing: as recorded; else that of a plain sample of all pairs, or 1 for a census."""
     plain = min(1.0, said.height / pairs) if said.height else 1.0
-    p: Floats = said["probability"].fill_null(plain).to_numpy().astype(np.float64)
+    p: Floats = said["probability"].fill_null(plain).cast(pl.Float64).to_numpy()
     if ((p <= 0) | (p > 1)).any():
         raise InputError("a probability must be above 0 and at most 1; one of the sample's is not")
     return p
