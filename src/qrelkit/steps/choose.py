@@ -6,7 +6,8 @@ likelier); `spread` (the more a panel disagrees); `decision` (the farther a labe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ import polars as pl
 from qrelkit.core.errors import InputError, UnknownName
 from qrelkit.core.qrels import Qrels
 from qrelkit.core.run import Run
-from qrelkit.measures.linear import Slopes, expected
+from qrelkit.measures.linear import expected
 from qrelkit.measures.parse import Measure, parse_measures
 from qrelkit.stats.sampling import FLOOR, draw, probabilities
 from qrelkit.steps.correction import centred, share_of, uncertainty
@@ -82,28 +83,42 @@ def sizes(people: Population, rule: str, runs: Sequence[Run], measure: Measure, 
 
 def effects(people: Population, runs: Sequence[Run], measure: Measure, share: Floats | None = None) -> Floats:
     """(pairs,): the standard deviation that each pair's grade brings to the differences between the systems (the one system's
-    value, where there is one). Pairs that no system retrieved differ only by query and judge's label, and are looked at once."""
-    calibration = people.calibrated()
-    placed = people.placed(runs, [measure])
-    known = expected(measure, placed, people.chances(calibration))
-    share = share_of(people, None) if share is None else share
-    code = people.q * len(people.place) + people.stratum
-    seen = np.unique(np.concatenate(placed.pair)) if len(placed) else np.empty(0, np.int64)
-    rest = np.setdiff1d(np.arange(len(people)), seen)
-    _, first, back = np.unique(code[rest], return_index=True, return_inverse=True)
+    value, where there is one)."""
     out = np.empty(len(people))
-    out[seen] = _effects(known.slopes, calibration.at_least, people, share, seen)
-    out[rest] = _effects(known.slopes, calibration.at_least, people, share, rest[first])[back]
+    for block in blocks(people, runs, measure, share_of(people, None) if share is None else share):
+        out[block.pairs] = np.sqrt(uncertainty(block.moves))[block.like]
     return out
 
 
-def _effects(slopes: Slopes, at_least: Floats, people: Population, share: Floats, pairs: Ints) -> Floats:
-    parts = [np.empty(0)]
-    for start in range(0, len(pairs), CHUNK):
-        some = pairs[start : start + CHUNK]
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """Some `pairs` of a population (places), and what their grades can move: `moves` (systems × kinds × grades, as
+    `correction.centred`), `like` each pair's kind and `times` how many pairs are of each."""
+
+    pairs: Ints
+    moves: Floats
+    like: Ints
+    times: Ints
+
+
+def blocks(people: Population, runs: Sequence[Run], measure: Measure, share: Floats) -> Iterator[Block]:
+    """What every pair's grade can move the systems' values, block by block. Pairs that no system retrieved differ only by
+    query and judge's label, so that each such kind is looked at once."""
+    calibration = people.calibrated()
+    placed = people.placed(runs, [measure])
+    slopes = expected(measure, placed, people.chances(calibration)).slopes
+    seen = np.unique(np.concatenate([*placed.pair, np.empty(0, np.int64)]))
+    kind = people.q * len(people.place) + people.stratum
+    kind[seen] = kind.max(initial=0) + 1 + np.arange(len(seen))
+    _, first, like, times = np.unique(kind, return_index=True, return_inverse=True, return_counts=True)
+    order = np.argsort(like, kind="stable")
+    ends = np.cumsum(times)
+    for start in range(0, len(first), CHUNK):
+        some = first[start : start + CHUNK]
         moved = slopes.at(some) * share[people.q[some]][None, :, None]
-        parts.append(np.sqrt(uncertainty(centred(moved, at_least[some]))))
-    return np.concatenate(parts)
+        pairs = order[ends[start] - times[start] : ends[start + len(some) - 1]]
+        moves = centred(moved, calibration.at_least[some])
+        yield Block(pairs=pairs, moves=moves, like=like[pairs] - start, times=times[start : start + len(some)])
 
 
 def _grade_variance(at_least: Floats) -> Floats:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
@@ -44,7 +45,7 @@ class Sides:
 
 
 def correct(
-    measures: str | Iterable[str | Measure],
+    measures: str | Measure | Iterable[str | Measure],
     runs: Sequence[Run],
     judge: Qrels,
     human: Qrels,
@@ -63,7 +64,7 @@ def correct(
     no human grade.
     """
     different(runs)
-    wanted = parse_measures([measures] if isinstance(measures, str) else measures)
+    wanted = parse_measures([measures] if isinstance(measures, str | Measure) else measures)
     people = population(judge, human, levels=levels)
     if not len(people.labelled):
         raise InputError(f"{human.name} has no grade for a pair of {judge.name}, so there is nothing to correct with")
@@ -98,17 +99,31 @@ class Samples:
         self.measure, self.runs, self.people = measure, runs, people
         self.judge, self.human = judge, human
         self.design = people.design
-        if self.design == "by pair":
-            self.placed = people.placed(runs, [measure])
-            self.both, self.alone = Side(measure, people, self.placed), Side(measure, people.without_judge(), self.placed)
 
+    @cached_property
+    def placed(self) -> Placed:
+        return self.people.placed(self.runs, [self.measure])
+
+    @cached_property
+    def both(self) -> Side:
+        return Side(self.measure, self.people, self.placed)
+
+    @cached_property
+    def alone(self) -> Side:
+        return Side(self.measure, self.people.without_judge(), self.placed)
+
+    def corrected(self, share: Floats, these: bool) -> Means:
+        """The corrected means alone."""
+        return self.both.means(share, these) if self.design == "by pair" else self.sides(share, these).both
+
+    @cached_property
     def judged(self) -> Floats:
         """(systems × queries): the measure under the judge's own grades."""
         return values_per_query(self.measure, self.runs, self.judge, self.people.query_ids)
 
     def sides(self, share: Floats, these: bool) -> Sides:
         """The three estimates for queries that count by `share`."""
-        judged = self.judged() * share * (share > 0).sum()
+        judged = self.judged * share * (share > 0).sum()
         inside = np.flatnonzero(share > 0)
         judge = over_queries(judged[:, inside])
         if self.design == "by pair":
