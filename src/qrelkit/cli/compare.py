@@ -1,4 +1,4 @@
-"""compare: systems with each other, or their order under two sets of judgments."""
+"""compare: significant differences between systems, the correlation of two rankings, or a decision from few human grades."""
 
 from __future__ import annotations
 
@@ -8,9 +8,20 @@ from qrelkit.cli.context import COLLAPSE, COLUMNS, JSON, PARENTS, PROJECT, open_
 
 
 def compare(
-    measure: str = typer.Argument("", metavar="[MEASURE]", help="For example nDCG@10."),
+    names: list[str] = typer.Argument(None, metavar="[MEASURE] [TAG]...", help="For example nDCG@10; in a project systems too."),
     runs: list[str] = typer.Option([], "--runs", metavar="FILE...", help="Two or more runs."),
     qrels: list[str] = typer.Option([], "--qrels", metavar="FILE", help="One: differences. Two: correlation of the rankings."),
+    judge: str = typer.Option("", "--judge", metavar="FILE", help="A judge's grades of all pairs, to be corrected by --human."),
+    human: str = typer.Option("", "--human", metavar="FILE", help="People's grades of some; FILE.prob.tsv: how they were drawn."),
+    settle: bool = typer.Option(False, "--settle", help="Verdicts that stay valid however often one looks."),
+    plan: bool = typer.Option(False, "--plan", help="Say how many labels and minutes settling takes."),
+    estimand: str = typer.Option(
+        "these", "--estimand", help="The mean over these queries (these), or queries like these (like)."
+    ),
+    most: int = typer.Option(1000, "--most", min=1, help="Further labels beyond which settling is not worth it."),
+    seconds: float = typer.Option(None, "--seconds-per-label", min=0.1, help="A label's pace (the measured one, or 20)."),
+    next_pairs: str = typer.Option("", "--next", metavar="FILE", help="Write the pairs to grade next, if anything is undecided."),
+    n: int = typer.Option(20, "-n", min=1, help="How many pairs --next writes."),
     tops: str = typer.Option("10,20", "--tops", help="The k of top-k tau."),
     leave_out_empty: bool = typer.Option(False, "--leave-out-empty", help="Leave out queries without a relevant document."),
     queries: str = typer.Option("", "--queries", metavar="FILE", help="A table of queries with further columns."),
@@ -19,18 +30,22 @@ def compare(
     collapse: bool = COLLAPSE,
     parents: str = PARENTS,
     columns: str = COLUMNS,
-    seed: int = typer.Option(0, "--seed", help="Seed of the randomisation test and of the intervals."),
+    seed: int = typer.Option(0, "--seed", help="Seed of the randomisation test, of the intervals and of --next."),
     form: str = typer.Option("", "--format", help="text (in a terminal), tsv (in a pipe), csv, latex or json."),
     project: str = PROJECT,
     as_json: bool = JSON,
 ) -> None:
-    """Compare systems (randomisation and t-test, Holm), or two rankings of them (tau-b, tau-AP, top-k tau).
+    """Compare systems (randomisation and t-test, Holm), two rankings of them, or correct a judge by few human grades and decide.
 
-    Without --runs and --qrels: the project's systems under its human judgments, or its judge's where there are none.
+    Without --runs: the project's systems under its human judgments, or its judge's where there are none; with --settle or --plan
+    its judge corrected by what people graded.
     """
+    from qrelkit.cli.deciding import Asked, put_decision
     from qrelkit.cli.output import in_a_pipe, put_json, put_statistics, put_text, warn
     from qrelkit.core.errors import InputError
-    from qrelkit.formats.files import column_map, distinct_runs, group_of, named_qrels, weight_of
+    from qrelkit.formats.files import column_map, distinct_runs, group_of, named_qrels, read_any_qrels, weight_of
+    from qrelkit.formats.samples import read_sample
+    from qrelkit.project.deciding import decision_of, split_names
     from qrelkit.project.line import line_of
     from qrelkit.steps.compare import compare as contrast
     from qrelkit.steps.run import known
@@ -39,26 +54,50 @@ def compare(
         ks = [int(k) for k in tops.split(",")]
     except ValueError:
         raise InputError(f"--tops takes numbers such as 10,20; found {tops!r}") from None
-    names, weights = column_map(columns), weight_of(queries, weight)
-    named = list(named_qrels(qrels, columns=names).values())
-    systems = distinct_runs(runs, collapse=collapse, parents=parents, columns=names)
+    renamed, weights = column_map(columns), weight_of(queries, weight)
+    named = list(named_qrels(qrels, columns=renamed).values())
+    systems = distinct_runs(runs, collapse=collapse, parents=parents, columns=renamed)
+    measure, tags = split_names(names or [], [run.tag for run in systems] if runs else None)
+    form = "json" if as_json else form
+    split = {"by": group_of(queries, by), "weights": weights}
+    asked = {"settle": settle, "plan": plan, "estimand": estimand, "most": most, "next_pairs": next_pairs, "n": n, "seed": seed}
+    if judge or human:
+        if not (judge and runs and measure) or qrels:
+            raise InputError("--judge (and --human, once people graded) go with a measure and --runs, and without --qrels")
+        sample = read_sample(human, columns=renamed) if human else None
+        told = Asked(measure=measure, seconds=seconds, **asked)  # type: ignore[arg-type]
+        put_decision(told, systems, read_any_qrels(judge, columns=renamed), sample, form, **split)
+        return
     if not qrels and not runs:
         refuse_without_files(collapse=collapse, parents=parents, columns=columns)
         with open_project(project) as opened:
+            if settle or plan or next_pairs:
+                found = decision_of(opened, measure, tags)
+                told = Asked(measure=found.measure, seconds=seconds or found.seconds, **asked)  # type: ignore[arg-type]
+                further = {
+                    "levels": found.levels,
+                    "warnings": found.warnings,
+                    "weights": weights or found.weights,
+                    "by": split["by"],
+                }
+                put_decision(told, found.runs, found.judge, found.human, form, **further)
+                return
             done = known(line_of(opened))
-            weights = weights or opened.weights()
-        named, systems, measure = list(done.views.values())[:1], list(done.line.runs), measure or done.line.measures[0]
+            split["weights"] = weights or opened.weights()
+        systems = [run for run in done.line.runs if not tags or run.tag in tags]
+        named, measure = list(done.views.values())[:1], measure or str(done.line.measures[0])
+    elif settle or plan or next_pairs:
+        raise InputError("--settle, --plan and --next need --judge (and --human, once people graded), or a project")
     elif not (qrels and runs and measure):
         raise InputError("compare needs a measure, --runs and --qrels; in a project it needs none of them")
-    split = {"by": group_of(queries, by), "weights": weights}
-    found = contrast(measure, systems, named, tops=ks, leave_out_empty=leave_out_empty, seed=seed, **split)  # type: ignore[arg-type]
+    result = contrast(measure, systems, named, tops=ks, leave_out_empty=leave_out_empty, seed=seed, **split)  # type: ignore[arg-type]
     form = form or ("tsv" if in_a_pipe() else "text")
-    if as_json or form == "json":
-        put_json(found.json())
+    if form == "json":
+        put_json(result.json())
         return
     if form != "text":
-        warn(found.warnings)
+        warn(result.warnings)
     if form == "tsv" and len(named) == 2:
-        put_statistics(found.json())
+        put_statistics(result.json())
     else:
-        put_text(found, form)
+        put_text(result, form)

@@ -49,7 +49,7 @@ class Qrels:
         if "origin" not in frame.columns:
             frame = frame.with_columns(origin=pl.lit(name))
         further = {name: dtype for name, dtype in FURTHER.items() if name in frame.columns}
-        frame = frame.select(*COLUMNS, *further).cast(dict(further))
+        frame = frame.select(*COLUMNS, *(pl.col(name).cast(dtype) for name, dtype in further.items()))
         notes: dict[str, Any] = {}
         key = ["query_id", "doc_id"]
         if frame.select(pl.struct(key).n_unique()).item() < frame.height:

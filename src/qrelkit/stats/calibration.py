@@ -27,10 +27,15 @@ FEWEST = 10  # labels below which queries are not told apart
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """`at_least` (pairs × levels − 1): P(grade ≥ level); `loose` (queries): variance of the query's shift that is left."""
+    """`at_least` (pairs × levels − 1): P(grade ≥ level); `loose` (queries): variance of the query's shift that is left.
+
+    `without` (labelled × levels − 1) are the chances of the labelled pairs had each one's own label not been known: what a label
+    says beyond them corrects an estimate fairly, while chances that were fitted to it hide a part of every error.
+    """
 
     at_least: Array
     loose: Array
+    without: Array
 
 
 def prior(strata: Array, levels: int) -> Array:
@@ -50,17 +55,21 @@ def calibrate(stratum: Ints, q: Ints, queries: int, before: Array, labelled: Int
     places of the pairs with human grades and `z` (labelled × levels − 1) their grades as 0 and 1.
     """
     strata, own = len(before), stratum[labelled]
-    hits = np.stack([np.bincount(own, column, minlength=strata) for column in z.T], axis=1)
-    share = (hits + PSEUDO * before) / (np.bincount(own, minlength=strata) + PSEUDO)[:, None]
-    logits = _logit(np.clip(share, ENDS, 1 - ENDS))
+    hits = np.stack([np.bincount(own, column, minlength=strata) for column in z.T], axis=1) + PSEUDO * before
+    worth = (np.bincount(own, minlength=strata) + PSEUDO)[:, None]
+    logits = _logit(hits / worth)
+    others = _logit((hits[own] - z) / (worth[own] - 1))
     if len(labelled) < FEWEST:
-        return Calibration(at_least=_expit(logits)[stratum], loose=np.full(queries, LOOSE + 0.8))
-    shift, left = _shifts(logits[own], q[labelled], queries, z)
-    return Calibration(at_least=_expit(logits[stratum] + shift[q][:, None]), loose=left + LOOSE)
+        return Calibration(at_least=_expit(logits)[stratum], loose=np.full(queries, LOOSE + 0.8), without=_expit(others))
+    shift, left, gone = _shifts(logits[own], q[labelled], queries, z)
+    return Calibration(
+        at_least=_expit(logits[stratum] + shift[q][:, None]), loose=left + LOOSE, without=_expit(others + gone[:, None])
+    )
 
 
-def _shifts(logits: Array, q: Ints, queries: int, z: Array) -> tuple[Array, Array]:
-    """Each query's shift and its variance: penalised maximum likelihood by Newton's steps, the penalty from the moments.
+def _shifts(logits: Array, q: Ints, queries: int, z: Array) -> tuple[Array, Array, Array]:
+    """Each query's shift and its variance: penalised maximum likelihood by Newton's steps, the penalty from the moments; and for
+    each label the shift of its query without it, by one step back.
 
     The levels of one pair say nearly the same thing, so the likelihood is divided by the overdispersion of their sum.
     """
@@ -76,7 +85,9 @@ def _shifts(logits: Array, q: Ints, queries: int, z: Array) -> tuple[Array, Arra
         rise = np.bincount(q, (z - chance).sum(axis=1), minlength=queries) / max(over, 1e-9) - shift / variance
         bend = np.bincount(q, (chance * (1 - chance)).sum(axis=1), minlength=queries) / max(over, 1e-9) + 1 / variance
         shift += np.clip(rise / bend, -1, 1)
-    return shift, 1 / bend
+    chance = _expit(logits + shift[q][:, None])
+    rise, sure = ((part / max(over, 1e-9)).sum(axis=1) for part in (z - chance, chance * (1 - chance)))
+    return shift, 1 / bend, shift[q] - np.clip(rise / np.maximum(bend[q] - sure, 1 / variance), -1, 1)
 
 
 def _expit(x: Array) -> Array:
@@ -84,6 +95,7 @@ def _expit(x: Array) -> Array:
     return out
 
 
-def _logit(p: Array) -> Array:
+def _logit(share: Array) -> Array:
+    p = np.clip(share, ENDS, 1 - ENDS)
     out: Array = np.log(p / (1 - p))
     return out

@@ -44,7 +44,7 @@ class Means:
 
     def estimates(self, n: int) -> list[Estimate]:
         """Every value with its 95 % interval."""
-        half = quantile(self.df) * self.sd
+        half = np.where(self.sd > 0, quantile(self.df), 0.0) * np.maximum(self.sd, 1e-300)
         return [Estimate(value=float(v), low=float(v - h), high=float(v + h), n=n) for v, h in zip(self.value, half, strict=True)]
 
 

@@ -61,11 +61,16 @@ def weights(probability: Array, round_: Ints, size: Array) -> tuple[Array, Array
     `size` is how uncertain each label was, before it was given, in the question asked. A round's share s_t is in proportion to
     1 / Σ size² (1 − p) / p², its expected error. A label of round t counts s_t / p + Σ of the shares of later rounds; the
     sampling error of a total is Σ over labels of (s_t · √(1 − p) / p · its difference)², the second result being that factor.
+    Round 0 was graded before anything was drawn, for whatever reason: it counts once, and stands for no other pair.
     """
-    rounds, place = np.unique(round_, return_inverse=True)
-    error = np.bincount(place, size**2 * (1 - probability) / probability**2, minlength=len(rounds))
+    times, factor = np.ones(len(probability)), np.zeros(len(probability))
+    drawn = round_ > 0
+    p = probability[drawn]
+    rounds, place = np.unique(round_[drawn], return_inverse=True)
+    error = np.bincount(place, size[drawn] ** 2 * (1 - p) / p**2, minlength=len(rounds))
     most = error.max(initial=0.0)
     share = 1 / np.maximum(error / most, 1e-9) if most > 0 else np.ones(len(rounds))
     share /= share.sum()
     later = np.cumsum(share[::-1])[::-1] - share
-    return share[place] / probability + later[place], share[place] * np.sqrt(1 - probability) / probability
+    times[drawn], factor[drawn] = share[place] / p + later[place], share[place] * np.sqrt(1 - p) / p
+    return times, factor

@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from qrelkit.core.records import Estimate, finite
+from qrelkit.steps.conclusions import CHANCE, Conclusions, Difference, of_differences, of_ranking
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +40,16 @@ class Ranking:
             "tau_ap": self.tau_ap.json(),
             "top": {str(k): e.json() for k, e in self.top.items()},
             "systems": self.systems.to_dicts(),
+            "conclusions": self.conclusions.json(),
             "warnings": list(self.warnings),
         } | _by_json(self.by)
+
+    @property
+    def conclusions(self) -> Conclusions:
+        """Whether the two assessors order the systems alike, and what does not follow from it."""
+        first = tuple(str(self.systems.sort(f"rank_{side}", maintain_order=True)["tag"][0]) for side in "ab")
+        tops = {k: (e.value, e.low) for k, e in self.top.items()}
+        return of_ranking(self.tau.value, self.tau.low, tops, (first[0], first[1]))
 
     def text(self) -> str:
         """For people: the correlations, then the systems under both."""
@@ -51,7 +60,8 @@ class Ranking:
         wide = max(6, *(len(tag) for tag in self.systems["tag"])) + 2
         lines.append(f"{'system':<{wide}}{'first':>8}{'rank':>6}{'second':>9}{'rank':>6}")
         lines += [f"{tag:<{wide}}{a:>8.4f}{ra:>6}{b:>9.4f}{rb:>6}" for tag, a, b, ra, rb in self.systems.iter_rows()]
-        return "\n".join([*lines, *(f"! {w}" for w in self.warnings), *_by_text(self.by)])
+        ending = ["", *(f"! {w}" for w in self.warnings), self.conclusions.text()]
+        return "\n".join([*lines, *ending, *_by_text(self.by)])
 
     def csv(self) -> str:
         """The systems as CSV: tag, a, b, rank_a, rank_b."""
@@ -60,9 +70,9 @@ class Ranking:
     def latex(self) -> str:
         """The systems as a LaTeX table (booktabs), the correlations in its caption."""
         taus = [rf"$\tau_b$ {self.tau}", rf"$\tau_{{AP}}$ {self.tau_ap}", *(rf"top {k} {e}" for k, e in self.top.items())]
-        head = ["system", _tex(self.qrels[0]), "rank", _tex(self.qrels[1]), "rank"]
-        rows = [[_tex(tag), f"{a:.4f}", str(ra), f"{b:.4f}", str(rb)] for tag, a, b, ra, rb in self.systems.iter_rows()]
-        return _tabular(head, rows, "lrrrr", f"{_tex(self.measure)}: " + ", ".join(taus))
+        head = ["system", tex(self.qrels[0]), "rank", tex(self.qrels[1]), "rank"]
+        rows = [[tex(tag), f"{a:.4f}", str(ra), f"{b:.4f}", str(rb)] for tag, a, b, ra, rb in self.systems.iter_rows()]
+        return tabular(head, rows, "lrrrr", f"{tex(self.measure)}: " + ", ".join(taus))
 
     def __repr__(self) -> str:
         return f"Ranking({self.systems.height} systems by {self.measure}, tau {self.tau})"
@@ -94,8 +104,19 @@ class Differences:
             "queries": self.queries,
             "means": dict(self.means),
             "pairs": pairs,
+            "conclusions": self.conclusions.json(),
             "warnings": list(self.warnings),
         } | _by_json(self.by)
+
+    @property
+    def conclusions(self) -> Conclusions:
+        """The differences that Holm's correction leaves, and those that may be nothing."""
+        found = [
+            Difference(a=r["a"], b=r["b"], value=r["diff"], low=r["low"], high=r["high"], sure=r["p_holm"] < CHANCE)
+            for r in self.pairs.iter_rows(named=True)
+        ]
+        what = f"by {self.measure} on queries like these {self.queries}, as {self.qrels} grades them"
+        return of_differences(found, what, f"that {self.qrels} is right: how its assessor errs is not part of these intervals")
 
     def text(self) -> str:
         """For people: one line per pair of systems, largest difference first."""
@@ -106,7 +127,8 @@ class Differences:
             limits = "" if math.isnan(row["low"]) else f"[{row['low']:+.4f}, {row['high']:+.4f}]"
             ps = "".join(f"{_p(row[name]):>9}" for name in ("p_t", "p_rand", "p_holm"))
             lines.append(f"{row['a']:<{wide}}{row['b']:<{wide}}{row['diff']:>+8.4f}  {limits:<20}{ps}")
-        return "\n".join([*lines, *(f"! {w}" for w in self.warnings), *_by_text(self.by)])
+        ending = ["", *(f"! {w}" for w in self.warnings), self.conclusions.text()]
+        return "\n".join([*lines, *ending, *_by_text(self.by)])
 
     def csv(self) -> str:
         """The pairs as CSV."""
@@ -115,11 +137,11 @@ class Differences:
     def latex(self) -> str:
         """The pairs as a LaTeX table (booktabs)."""
         rows = [
-            [_tex(a), _tex(b), f"${diff:+.4f}$", f"$[{low:+.4f}, {high:+.4f}]$", *(_p(p) for p in ps)]
+            [tex(a), tex(b), f"${diff:+.4f}$", f"$[{low:+.4f}, {high:+.4f}]$", *(_p(p) for p in ps)]
             for a, b, diff, low, high, *ps in self.pairs.iter_rows()
         ]
         head = ["$a$", "$b$", "$a-b$", r"95\,\%", "$p_t$", "$p_{rand}$", "$p_{Holm}$"]
-        return _tabular(head, rows, "llrrrrr", f"{_tex(self.measure)} under {_tex(self.qrels)}, {self.queries} queries")
+        return tabular(head, rows, "llrrrrr", f"{tex(self.measure)} under {tex(self.qrels)}, {self.queries} queries")
 
     def __repr__(self) -> str:
         return f"Differences({len(self.means)} systems by {self.measure}, {self.queries} queries)"
@@ -141,7 +163,7 @@ def _p(p: float) -> str:
     return "n/a" if math.isnan(p) else f"{p:.4f}" if p >= 0.0001 else "<0.0001"
 
 
-def _tex(text: str) -> str:
+def tex(text: str) -> str:
     """Text with LaTeX's special characters escaped."""
     special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"} | {
         c: "\\" + c for c in "&%$#_{}"
@@ -149,7 +171,7 @@ def _tex(text: str) -> str:
     return "".join(special.get(c, c) for c in text)
 
 
-def _tabular(head: Sequence[str], rows: Sequence[Sequence[str]], columns: str, caption: str) -> str:
+def tabular(head: Sequence[str], rows: Sequence[Sequence[str]], columns: str, caption: str) -> str:
     """A table for \\usepackage{booktabs}."""
     body = [" & ".join(row) + r" \\" for row in rows]
     top = [r"\begin{table}", rf"\caption{{{caption}}}", rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]

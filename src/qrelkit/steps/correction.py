@@ -31,6 +31,24 @@ from qrelkit.steps.population import Population, population
 
 Floats = npt.NDArray[np.float64]
 
+SHARES = (
+    "nDCG",
+    "P",
+    "R",
+    "AP",
+    "RR",
+    "Success",
+    "Judged",
+    "RBP",
+    "ERR",
+    "bpref",
+    "Rprec",
+    "IPrec",
+    "SetP",
+    "SetR",
+    "SetF",
+    "SetAP",
+)
 FEW = 2  # queries wholly graded below which there is no interval by query
 
 
@@ -48,7 +66,7 @@ def correct(
     measures: str | Measure | Iterable[str | Measure],
     runs: Sequence[Run],
     judge: Qrels,
-    human: Qrels,
+    human: Qrels | None = None,
     *,
     estimand: Estimand = THESE,
     by: Mapping[str, str] | None = None,
@@ -66,8 +84,13 @@ def correct(
     different(runs)
     wanted = parse_measures([measures] if isinstance(measures, str | Measure) else measures)
     people = population(judge, human, levels=levels)
-    if not len(people.labelled):
-        raise InputError(f"{human.name} has no grade for a pair of {judge.name}, so there is nothing to correct with")
+    if human is not None and not len(people.labelled):
+        raise InputError(f"{human.name} has no grade at all, so there is nothing to correct with")
+    if human is not None and not people.drawn:
+        raise InputError(
+            f"no grade of {human.name} was drawn by chance, so none stands for the pairs that nobody graded; have some drawn "
+            "(review --choose)"
+        )
     out = []
     for measure in wanted:
         samples = Samples(measure, runs, judge, human, people)
@@ -95,10 +118,10 @@ def share_of(people: Population, weights: Mapping[str, float] | None, some: set[
 class Samples:
     """One measure over a population, ready for estimates of any share of its queries."""
 
-    def __init__(self, measure: Measure, runs: Sequence[Run], judge: Qrels, human: Qrels, people: Population) -> None:
+    def __init__(self, measure: Measure, runs: Sequence[Run], judge: Qrels, human: Qrels | None, people: Population) -> None:
         self.measure, self.runs, self.people = measure, runs, people
         self.judge, self.human = judge, human
-        self.design = people.design
+        self.design = people.design if len(people.labelled) else "nobody"
 
     @cached_property
     def placed(self) -> Placed:
@@ -126,6 +149,9 @@ class Samples:
         judged = self.judged * share * (share > 0).sum()
         inside = np.flatnonzero(share > 0)
         judge = over_queries(judged[:, inside])
+        if self.human is None:
+            nothing = Means(value=np.full(len(judged), np.nan), noise=np.zeros((len(judged), 1)), df=0)
+            return Sides(judge=judge, human=nothing, both=nothing, bend=0.0)
         if self.design == "by pair":
             both, human = self.both.means(share, these), self.alone.means(share, these)
             return Sides(judge=judge, human=human, both=both, bend=self.both.bend(share))
@@ -147,7 +173,7 @@ class Side:
     def __init__(self, measure: Measure, people: Population, placed: Placed) -> None:
         self.people = people
         calibration = people.calibrated()
-        self.before = calibration.at_least[people.labelled]
+        self.before = calibration.without
         self.known: Expected = expected(measure, placed, people.chances(calibration))
         self.slopes = self.known.slopes.at(people.labelled)
 
@@ -201,18 +227,21 @@ def _corrected(samples: Samples, estimand: Estimand, share: Floats) -> Corrected
     sides = samples.sides(share, these)
     people, tags = samples.people, [run.tag for run in samples.runs]
     queries = int((share > 0).sum())
-    ranked, trust = shrunk(sides.judge.value, sides.both)
+    ranked, trust = shrunk(sides.judge.value, sides.both) if len(people.labelled) else (sides.judge.value, 0.0)
     systems = {"tag": tags, "shrunk": ranked}
     for name, means in (("judge", sides.judge), ("human", sides.human), ("corrected", sides.both)):
         told = means.estimates(queries)
-        systems |= {name: means.value, f"{name}_low": [e.low for e in told], f"{name}_high": [e.high for e in told]}
+        low, high = (np.array([getattr(e, end) for e in told]) for end in ("low", "high"))
+        if samples.measure.name in SHARES:  # what cannot be is no part of an interval
+            low, high = np.maximum(low, 0.0), np.minimum(high, 1.0)
+        systems |= {name: means.value, f"{name}_low": low, f"{name}_high": high}
     within = share[people.q] > 0
     return Corrected(
         measure=str(samples.measure),
         estimand=estimand,
         design=samples.design,
         judge=samples.judge.name,
-        human=samples.human.name,
+        human=samples.human.name if samples.human is not None else "",
         labels=int(within[people.labelled].sum()),
         pairs=int(within.sum()),
         queries=queries,

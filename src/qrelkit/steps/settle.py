@@ -64,7 +64,7 @@ class Verdict:
             return (
                 f"{self.a} or {self.b}: undecided, and not worth it: more than {MOST:,} further labels for so small a difference"
             )
-        return f"{self.a} or {self.b}: undecided, about {self.more:,} more labels ({self.minutes(seconds):,.0f} min)"
+        return f"{self.a} or {self.b}: undecided, about {self.more:,} more labels ({_time(self.more * seconds)})"
 
 
 def settle(
@@ -111,6 +111,10 @@ def settle(
             Verdict(a=runs[x].tag, b=runs[y].tag, better=better, labels=len(people.labelled), more=left, z=z_, needed=needed_)
         )
     return out
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds / 60:,.0f} min" if seconds < 7200 else f"{seconds / 3600:,.1f} h"
 
 
 def looks(

@@ -1,0 +1,106 @@
+"""What `compare --judge --human` prints: a judge corrected by people's grades, verdicts, a plan, and the pairs to grade next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from qrelkit.core.qrels import Qrels
+    from qrelkit.core.run import Run
+    from qrelkit.steps.corrected import Estimand
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What was asked for on the command line."""
+
+    measure: str
+    settle: bool
+    plan: bool
+    estimand: str
+    most: int
+    seconds: float | None
+    next_pairs: str
+    n: int
+    seed: int
+
+
+def put_decision(asked: Asked, runs: Sequence[Run], judge: Qrels, human: Qrels | None, form: str, **options: Any) -> None:
+    """Decides, prints, and writes the next pairs to grade where they were asked for and something is undecided."""
+    from qrelkit.cli.output import in_a_pipe, put_json, put_text, warn
+    from qrelkit.core.errors import InputError
+    from qrelkit.steps.corrected import LIKE
+    from qrelkit.steps.decision import decide
+
+    estimand = estimand_of(asked.estimand)
+    if asked.settle and estimand == LIKE:
+        raise InputError("--settle is about these queries; more labels cannot settle what more queries would say")
+    dials = {"sequential": asked.settle, "plan": asked.plan, "estimand": estimand, "most": asked.most, "seconds": asked.seconds}
+    found = decide(asked.measure, runs, judge, human, **dials, **options)  # type: ignore[arg-type]
+    form = form or ("tsv" if in_a_pipe() else "text")
+    if form == "json":
+        put_json(found.json())
+    else:
+        if form != "text":
+            warn(found.warnings)
+        put_text(found, form)
+    if asked.next_pairs and not all(verdict.better for verdict in found.verdicts):
+        write_next(asked, runs, judge, human)
+
+
+def estimand_of(name: str) -> Estimand:
+    """The estimand that `these` or `like` names. UnknownName for another word."""
+    from qrelkit.core.errors import UnknownName
+    from qrelkit.steps.corrected import LIKE, THESE
+
+    named: dict[str, Estimand] = {"these": THESE, "like": LIKE, THESE: THESE, LIKE: LIKE}
+    if name not in named:
+        raise UnknownName("estimand", name, ["these", "like"])
+    return named[name]
+
+
+def put_corrected(
+    measures: Sequence[str],
+    runs: Sequence[Run],
+    files: tuple[str, str],
+    columns: Mapping[str, str],
+    estimand: str,
+    form: str,
+    **options: Any,
+) -> None:
+    """Prints every system's measures by the judge alone, by people alone and corrected; and figures of the pool (prevalence,
+    kappa)."""
+    from qrelkit.cli.output import in_a_pipe, put_json, put_text
+    from qrelkit.formats.files import read_any_qrels
+    from qrelkit.formats.samples import read_sample
+    from qrelkit.steps.corrections import corrections
+
+    judge, human = read_any_qrels(files[0], columns=columns), read_sample(files[1], columns=columns)
+    found = corrections(measures, runs, judge, human, estimand=estimand_of(estimand), **options)
+    form = form or ("tsv" if in_a_pipe() else "text")
+    if form == "json":
+        put_json(found.json())
+    else:
+        put_text(found, form)
+
+
+def write_next(asked: Asked, runs: Sequence[Run], judge: Qrels, human: Qrels | None) -> None:
+    """Writes the pairs that people should grade next, and beside them the probabilities they were drawn with."""
+    from pathlib import Path
+
+    from qrelkit.cli.output import say
+    from qrelkit.core.errors import InputError
+    from qrelkit.core.files import write_whole
+    from qrelkit.formats.samples import probabilities_path, write_probabilities
+    from qrelkit.steps.choose import choose
+
+    target = Path(asked.next_pairs)
+    if target.exists():
+        raise InputError(f"{target} exists already, perhaps with grades in it; take another name")
+    drawn = choose(judge, asked.n, human=human, runs=runs, measure=asked.measure, seed=asked.seed)
+    write_probabilities(drawn, probabilities_path(target))
+    write_whole(drawn.select("query_id", "doc_id").write_csv(separator="\t").encode("utf-8"), target)
+    say(f"{drawn.height} pairs to grade next in {target}; append their grades to the human qrels,")
+    say(f"and the rows of {probabilities_path(target)} to the probabilities beside them")

@@ -1,0 +1,77 @@
+"""A project's side of a decision: the systems in question, its judge's grades, and what people graded so far."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from qrelkit.core.errors import InputError, UnknownName
+from qrelkit.core.qrels import Qrels
+from qrelkit.core.run import Run
+from qrelkit.measures.parse import parse_measure
+from qrelkit.project.line import line_of
+from qrelkit.project.project import Project
+from qrelkit.project.review import pace, sample
+from qrelkit.steps.run import judged_so_far
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deciding:
+    """What `decide` needs of a project; `human` is None while nobody graded a pair."""
+
+    measure: str
+    runs: Sequence[Run]
+    judge: Qrels
+    human: Qrels | None
+    levels: Sequence[int]
+    weights: Mapping[str, float] | None
+    seconds: float | None
+    warnings: Sequence[str]
+
+
+def split_names(names: Sequence[str], tags: Sequence[str] | None = None) -> tuple[str, list[str]]:
+    """The measure ("" where none is named) and the systems among the words of a command line."""
+    measure, systems = "", []
+    for name in names:
+        if not measure and is_measure(name) and not (tags and name in tags):
+            measure = name
+        else:
+            systems.append(name)
+    if systems and tags is not None:
+        raise InputError(f"{systems[0]!r} is no measure, and with --runs the systems are the files' ({', '.join(tags[:5])})")
+    return measure, systems
+
+
+def is_measure(name: str) -> bool:
+    try:
+        parse_measure(name)
+    except InputError:
+        return False
+    return True
+
+
+def decision_of(project: Project, measure: str = "", tags: Sequence[str] = ()) -> Deciding:
+    """The project's systems (all, or those named), its judge's grades of the pool, and the grades of people.
+
+    Pairs drawn by `review --choose` count with the probabilities of their drawing. Raises InputError while nothing is judged,
+    UnknownName for a system that the project does not have.
+    """
+    line = line_of(project)
+    known = {run.tag: run for run in line.runs}
+    for tag in tags:
+        if tag not in known:
+            raise UnknownName("system", tag, known)
+    judged = judged_so_far(line)
+    if judged is None:
+        raise InputError("nothing is judged yet, so there is no judge to correct: `qrelkit judge` comes first")
+    people, told = sample(project)
+    return Deciding(
+        measure=measure or str(line.measures[0]),
+        runs=[known[tag] for tag in tags] or list(line.runs),
+        judge=judged.qrels(),
+        human=people,
+        levels=project.scale.values,
+        weights=project.weights(),
+        seconds=pace(project.store),
+        warnings=told,
+    )
