@@ -37,10 +37,11 @@ def collection(systems: int, queries: int, per_query: int, depth: int, seed: int
     for s in range(systems):
         scores = quality + rng.normal(scale=0.5 + 1.5 * s / systems, size=quality.shape)
         top = np.argsort(-scores, axis=1)[:, :depth]
-        frame = {"query_id": np.repeat(names, depth), "doc_id": ids[top].ravel(), "score": np.take_along_axis(scores, top, 1).ravel()}
+    X
         runs.append(Run.of(pl.DataFrame(frame), f"s{s:02d}"))
     pairs = {"query_id": np.repeat(names, per_query), "doc_id": np.tile(ids, queries)}
-    human, judge = (Qrels.of(pl.DataFrame(pairs | {"grade": g.ravel()}), name) for g, name in ((truth, "human"), (judged, "judge")))
+    frames = [pl.DataFrame(pairs | {"grade": grades.ravel()}) for grades in (truth, judged)]
+    human, judge = (Qrels.of(frame, name) for frame, name in zip(frames, ("human", "judge"), strict=True))
     return runs, human, judge
 
 

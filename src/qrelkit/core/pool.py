@@ -11,10 +11,13 @@ from qrelkit.core.run import Run
 
 
 class Pool:
-    """`frame`: query_id, doc_id, tags (list of the runs that brought it), best_rank; ordered by query, best rank, doc."""
+    """`frame`: query_id, doc_id, tags (list of the runs that brought it), best_rank; ordered by query, best rank, doc.
 
-    def __init__(self, frame: pl.DataFrame, depth: int, runs: int) -> None:
-        self.frame, self.depth, self.runs = frame, depth, runs
+    `chosen_by` names the way in which a budget of labels chose them, "" where all down to `depth` are there.
+    """
+
+    def __init__(self, frame: pl.DataFrame, depth: int, runs: int, chosen_by: str = "") -> None:
+        self.frame, self.depth, self.runs, self.chosen_by = frame, depth, runs, chosen_by
 
     @staticmethod
     def of(runs: Sequence[Run], depth: int) -> Pool:
@@ -35,11 +38,12 @@ class Pool:
     def without(self, frame: pl.DataFrame) -> Pool:
         """The pool less the pairs (query_id, doc_id) of `frame`: its holes."""
         rest = self.frame.join(frame, on=["query_id", "doc_id"], how="anti", maintain_order="left")
-        return Pool(rest, self.depth, self.runs)
+        return Pool(rest, self.depth, self.runs, self.chosen_by)
 
     def __len__(self) -> int:
         return self.frame.height
 
     def __repr__(self) -> str:
         queries = self.frame["query_id"].n_unique()
-        return f"Pool({queries} queries, {self.frame.height:,} pairs, depth {self.depth}, {self.runs} runs)"
+        chosen = f", chosen by {self.chosen_by}" if self.chosen_by else ""
+        return f"Pool({queries} queries, {self.frame.height:,} pairs, depth {self.depth}, {self.runs} runs{chosen})"
