@@ -37,8 +37,9 @@ def collection(systems: int, queries: int, per_query: int, depth: int, seed: int
     for s in range(systems):
         scores = quality + rng.normal(scale=0.5 + 1.5 * s / systems, size=quality.shape)
         top = np.argsort(-scores, axis=1)[:, :depth]
-    X
-        runs.append(Run.of(pl.DataFrame(frame), f"s{s:02d}"))
+        best = np.take_along_axis(scores, top, 1).ravel()
+        frame = pl.DataFrame({"query_id": np.repeat(names, depth), "doc_id": ids[top].ravel(), "score": best})
+        runs.append(Run.of(frame, f"s{s:02d}"))
     pairs = {"query_id": np.repeat(names, per_query), "doc_id": np.tile(ids, queries)}
     frames = [pl.DataFrame(pairs | {"grade": grades.ravel()}) for grades in (truth, judged)]
     human, judge = (Qrels.of(frame, name) for frame, name in zip(frames, ("human", "judge"), strict=True))

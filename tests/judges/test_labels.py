@@ -18,6 +18,7 @@ from qrelkit.formats.trec import read_qrels
 from qrelkit.judges.cascade import Cascade, Unsure
 from qrelkit.judges.labels import Labels
 from qrelkit.judges.panel import Panel
+from qrelkit.judges.several import gives_probabilities
 from qrelkit.steps.agree import agree
 
 TREC = SCALES["trec-0-3"]
@@ -51,6 +52,43 @@ def test_its_key_is_what_the_file_says_whatever_the_order() -> None:
 def test_labels_off_the_scale_are_refused() -> None:
     with pytest.raises(Mismatch, match=r"labels/x\.txt has grades \[5\] outside scale 'trec-0-3'"):
         Labels(labels(0, 5), TREC, source="labels/x.txt")
+
+
+def unsure_labels(*shares: tuple[float, ...] | None) -> Qrels:
+    """Labels with probabilities; each pair's grade is the most probable one."""
+    grades = [None if s is None else s.index(max(s)) for s in shares]
+    columns = {f"p{g}": [None if s is None else s[g] for s in shares] for g in range(4)}
+    plain = labels(*[0 if g is None else g for g in grades], name="sure")
+    return Qrels(plain.frame.with_columns(pl.Series(name, values, pl.Float64) for name, values in columns.items()), "sure")
+
+
+def test_recorded_probabilities_are_those_of_the_judgment() -> None:
+    recorded = Labels(unsure_labels((0.1, 0.2, 0.3, 0.4), None), TREC)
+    _, judged = answer_each(recorded.flow(pairs(3)), echo)
+    assert [(j.grade, j.probabilities) for j in judged] == [(3, (0.1, 0.2, 0.3, 0.4)), (0, None), (None, None)]
+    assert gives_probabilities(recorded.settings)
+    assert not gives_probabilities(Labels(labels(3, 0), TREC).settings)
+
+
+def test_its_key_changes_with_the_probabilities() -> None:
+    one, other = unsure_labels((0.0, 0.0, 0.4, 0.6)), unsure_labels((0.0, 0.0, 0.3, 0.7))
+    assert len({Labels(q, TREC).key for q in (one, other, labels(3))}) == 3
+    assert Labels(one, TREC).key == Labels(Qrels(one.frame, "other"), TREC).key
+
+
+def test_probabilities_of_grades_that_the_scale_lacks_are_refused_unless_they_are_0() -> None:
+    graded = SCALES["product-3"]
+    with pytest.raises(Mismatch, match="has probabilities of grade 3, which is not on scale 'product-3'"):
+        Labels(unsure_labels((0.1, 0.2, 0.5, 0.2)), graded, source="x.csv")
+    _, judged = answer_each(Labels(unsure_labels((0.1, 0.3, 0.6, 0.0)), graded).flow(pairs(1)), echo)
+    assert judged[0].probabilities == (0.1, 0.3, 0.6)
+
+
+def test_a_cascade_sends_on_what_recorded_labels_are_unsure_of() -> None:
+    cheap = Labels(unsure_labels((0.9, 0.1, 0.0, 0.0), (0.4, 0.3, 0.2, 0.1), None), TREC, name="cheap")
+    dear = Labels(labels(3, 3, 3), TREC, name="dear")
+    _, judged = answer_each(Cascade([cheap, dear], Unsure(below=0.6)).flow(pairs(3)), echo)
+    assert [(j.grade, (j.details or {})["stage"]) for j in judged] == [(0, "cheap"), (3, "dear"), (3, "dear")]
 
 
 def judged(judge: Judge, human: Qrels) -> tuple[Qrels, pl.DataFrame]:

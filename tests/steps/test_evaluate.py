@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 import pytest
 
 from qrelkit.core.errors import InputError, Mismatch
+from qrelkit.core.pool import Pool
 from qrelkit.core.qrels import Qrels
 from qrelkit.core.run import Run
+from qrelkit.measures.bounds import Unjudged
 from qrelkit.steps.evaluate import evaluate
 
 # P@1 by query under the qrels below: q1 1, q2 0, q3 not retrieved, empty 0 (nothing relevant)
@@ -109,3 +112,59 @@ def test_inputs_that_do_not_belong_together_are_refused() -> None:
 def test_the_same_seed_gives_the_same_numbers() -> None:
     first, second = (evaluate(["AP", "P@1"], [run()], qrels(), seed=3).json() for _ in range(2))
     assert first == second
+
+
+def test_ranges_are_means_of_each_querys_range_and_in_every_form() -> None:
+    # q1 x a: x is a hole; q2 b: no hole. q1 b was not retrieved and is graded. P@1 of q1 is 0 or 1, of q2 0, of q3 and empty 0.
+    runs = [run(rows=[("q1", "x"), ("q1", "a"), ("q2", "b")])]
+    ordered = [Run.of(runs[0].frame.with_columns(score=-pl.col("doc_id").is_in(["a"]).cast(pl.Float64)), "r")]
+    plain = evaluate(["P@1"], ordered, qrels())
+    scores = evaluate(["P@1", "bpref", "Judged@1"], ordered, qrels(), ranges=Unjudged(levels=(0, 1, 2)))
+    assert scores.range("r", "P@1") == (0, 1 / 4)
+    assert scores.range("r", "bpref") is None
+    assert scores.range("r", "Judged@1") is None
+    assert any("bpref has no range over unjudged documents: it is made to leave them alone" in w for w in scores.warnings)
+    out = scores.json()
+    assert out["scores"]["r"]["P@1"] == plain.json()["scores"]["r"]["P@1"] | {"range": [0, 0.25]}
+    assert out["levels"] == [0, 1, 2]
+    assert "levels" not in plain.json()
+    assert "] holes [0.000, 0.250]" in scores.text()
+    assert scores.text().splitlines()[-1].endswith("were the documents without a grade given 0, 1, 2")
+    assert scores.csv().splitlines()[0] == "qrels,group,tag,measure,value,low,high,n,reason,range_low,range_high"
+    assert "holes [0.000, 0.250]}" in scores.latex()
+    assert plain.csv().splitlines()[0] == "qrels,group,tag,measure,value,low,high,n,reason"
+
+
+def test_with_a_pool_what_a_run_has_below_the_cutoff_is_no_hole_of_its_own() -> None:
+    deep = Run.of(pl.DataFrame({"query_id": ["q1"] * 3, "doc_id": ["a", "b", "x"], "score": [3.0, 2.0, 1.0]}), "r")
+    pool = Unjudged(levels=(0, 1, 2), pool=Pool.of([deep], 2))
+    human = qrels([("q1", "a", 2), ("q1", "b", 0)])
+    scores = evaluate(["nDCG@2", "nDCG"], [deep], human, ranges=pool)
+    assert scores.range("r", "nDCG@2") is None  # all of the pool is judged
+    low, high = scores.range("r", "nDCG") or (0, 0)  # x, third, has 0: 2/2; has 2: (2 + 2/2) / (2 + 2/log2 3) = .92
+    assert (low, high) == (pytest.approx(3 / (2 + 2 / np.log2(3))), 1)
+    scores = evaluate(["nDCG@2"], [deep], human, ranges=Unjudged(levels=(0, 1, 2)))
+    assert scores.range("r", "nDCG@2") == (pytest.approx(2 / (2 + 2 / np.log2(3))), 1)  # without one, x is in the ideal too
+
+
+def test_ranges_of_sums_are_sums_and_of_groups_their_own() -> None:
+    runs = [run(rows=[("q1", "x"), ("q2", "y"), ("q3", "a")])]
+    by = pl.DataFrame({"query_id": ["q1", "q2", "q3"], "language": ["de", "de", "en"]})
+    scores = evaluate(["NumRelRet", "P@1"], runs, qrels(), by=by, ranges=Unjudged(levels=(0, 1)))
+    assert scores.range("r", "NumRelRet") == (1, 3)
+    assert scores.range("r", "P@1", group="de") == (0, 1)
+    assert scores.range("r", "P@1", group="en") == (1, 1)
+    assert scores.json()["by"]["values"]["de"]["r"]["P@1"]["range"] == [0, 1]
+
+
+def test_a_scale_that_does_not_rise_is_refused() -> None:
+    with pytest.raises(InputError, match="rise from the lowest"):
+        Unjudged(levels=(2, 0))
+
+
+def test_err_has_a_range_only_on_a_scale_that_holes_cannot_leave() -> None:
+    wide = Unjudged(levels=(0, 1, 2, 3))
+    runs = [run(rows=[("q1", "x"), ("q2", "a")])]
+    assert evaluate(["ERR"], runs, qrels(), ranges=wide).range("r", "ERR") is None
+    # q1 x: grade 3 of 3 has R 7/8, grade 0 none; q2 a of grade 1: 1/8
+    assert evaluate(["ERR(max=3)"], runs, qrels(), ranges=wide).range("r", "ERR(max=3)") == (1 / 32, 8 / 32)

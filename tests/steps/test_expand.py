@@ -116,6 +116,48 @@ def test_expected_gains_of_the_assessor_are_kept():
     assert kept == [("a", None), ("b", None), ("z", 1.3), ("a", None)]
 
 
+def run(tag: str, **ranked: str) -> Run:
+    rows = [(query, doc, -float(rank)) for query, docs in ranked.items() for rank, doc in enumerate(docs)]
+    return Run.of(pl.DataFrame(rows, ["query_id", "doc_id", "score"], orient="row"), tag)
+
+
+def test_given_runs_they_stand_under_each_view_and_are_left_out_in_turn():
+    runs = [run("old", q1="ab", q2="ab"), run("new", q1="ca", q2="ba")]
+    found = expand(HUMAN, JUDGE, pool=Pool.of(runs, 2), runs=runs, measures=["P@1"], relevant_from=1)
+    out = found.json()
+    # people: q1 a is relevant, q2 nothing; the judge: q1 c alone (a 0, d refused), q2 nothing; it has q3 too, which no run has
+    values = {view: {tag: row["P@1"]["value"] for tag, row in tree.items()} for view, tree in out["scores"].items()}
+    assert values == {
+        "people": {"old": 1 / 2, "new": 0},
+        "judge": {"old": 0, "new": pytest.approx(1 / 3)},
+        "mixed": {"old": 1 / 2, "new": 1 / 2},
+    }
+    # people did not grade q1 c nor q2 b: new could have both relevant, or neither
+    assert out["scores"]["people"]["new"]["P@1"]["range"] == [0, 1]
+    assert out["scores"]["people"]["old"]["P@1"]["range"] == [0.5, 0.5]
+    assert "range" not in out["scores"]["mixed"]["new"]["P@1"]
+    assert out["leave_out"]["measure"] == "P@1"
+    assert list(out["leave_out"]["holes"]) == ["0", "judge"]
+    assert json.dumps(out, allow_nan=False)
+    assert "judge graded 1 of 3 pairs of the pool that people graded" in "\n".join(found.warnings)
+    text = found.text()
+    assert "the runs by people, by the assessor, and mixed" in text
+    assert "one run left out at a time: P@1 under people, pool of depth 2" in text
+
+
+def test_one_run_cannot_be_left_out_and_this_is_said():
+    found = expand(HUMAN, JUDGE, runs=[run("old", q1="ab")])
+    assert found.json()["leave_out"] == {"reason": "leaving one run out needs at least two of them, not 1"}
+    assert "leaving one run out needs at least two of them" in found.text()
+    assert not {"leave_out", "scores", "calibration"} & set(expand(HUMAN, JUDGE).json())
+
+
+def test_runs_of_other_queries_do_not_keep_the_qrels_from_being_made():
+    found = expand(HUMAN, JUDGE, runs=[run("stray", q9="ab"), run("old", q1="ab")])
+    assert any("the runs are not scored: run 'stray' and qrels 'people' share no query" in w for w in found.warnings)
+    assert found.counts["new"] == 3
+
+
 def test_files_are_written_whole_with_their_origins(tmp_path):
     out = tmp_path / "new.qrels"
     sidecar = expand(HUMAN, JUDGE).write(out)

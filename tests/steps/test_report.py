@@ -25,6 +25,7 @@ from qrelkit.reports.text import text
 from qrelkit.sources.folder import folder
 from qrelkit.steps.agree import agree
 from qrelkit.steps.compare import compare
+from qrelkit.steps.decision import decide
 from qrelkit.steps.evaluate import evaluate
 from qrelkit.steps.expand import expand
 from qrelkit.steps.report import Evidence, holes, report
@@ -248,3 +249,38 @@ def test_every_number_of_scores_groups_and_comparisons_has_its_interval(evidence
     assert all(s["low"] is not None and s["high"] is not None for s in stats)
     # one query has none, and says so
     assert {s["reason"] for tag in said["by"]["language"]["de"].values() for s in tag.values()} == {"one query has no interval"}
+
+
+def test_conclusions_of_the_comparison_stand_in_the_report(evidence: Evidence) -> None:
+    said = report(evidence, now=NOW).json()
+    (pair,) = said["pairs"]
+    assert pair["queries"] == 3  # p ≥ 2 / 2³
+    assert said["conclusions"]["may"] == []
+    assert said["conclusions"]["may_not"][0].startswith("which of good and poor is better, nor that they are equal (+")
+    assert "3 queries are too few for the test to tell (p cannot fall below 0.250)" in said["headline"][1]
+
+
+def test_a_decision_leads_the_report(evidence: Evidence) -> None:
+    # d1 to d4 are relevant, of which the model misses one in three; people graded one pair in two, drawn evenly
+    grades = {f"q{i}": {f"d{j}": int(j <= 4) for j in range(1, 9)} for i in range(12)}
+    model = qrels(
+        "model", {q: {d: g if (i + int(d[1])) % 3 else 0 for d, g in docs.items()} for i, (q, docs) in enumerate(grades.items())}
+    )
+    drawn = qrels("human", grades).frame.sample(48, seed=1).with_columns(probability=0.5, round=pl.lit(1, pl.Int32))
+    runs = [
+        run(tag, {q: [f"d{j}" for j in order] for q in grades}) for tag, order in (("up", range(1, 9)), ("down", range(8, 0, -1)))
+    ]
+    found = decide("P@4", runs, model, Qrels(drawn, "human"), sequential=True)
+    views = {"model": model}
+    scores = evaluate(["P@4"], runs, views, resamples=50)
+    given = Evidence(runs=runs, scores=scores, qrels=views, comparisons=[compare("P@4", runs, [model])], decision=found)
+    said = report(given, now=NOW).json()
+    assert said["decision"]["heading"] == found.corrected.heading
+    assert said["decision"]["labels"] == 48
+    assert said["decision"]["conclusions"] == found.conclusions.json()
+    assert set(said["decision"]["systems"]) == {"up", "down"}
+    assert not {"a", "b", "corrected"} & set(said["decision"])  # of the first two systems, as in `comparisons`
+    assert "ranks first in P@4, by model’s grades corrected with people’s of 48 of 96 pairs." in said["headline"][0]
+    page = html(report(given, now=NOW))
+    assert page.index('id="decision"') < page.index('id="scores"') < page.index('id="pairs"')
+    assert report(replace(given, decision=None, uncorrected="why"), now=NOW).json()["decision"] == {"reason": "why"}

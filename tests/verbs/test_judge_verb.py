@@ -478,6 +478,18 @@ def test_recorded_labels_are_a_judge(shop: Path, capsys: Capture) -> None:
     assert "recorded.txt has grades [7] outside scale" in call(capsys, "judge", "--model", "labels:recorded.txt").err
 
 
+def test_labels_that_are_unsure_go_on_to_a_model(shop: Path, capsys: Capture) -> None:
+    rows = "query_id,doc_id,grade,p0,p1,p2\nq1,p01,0,0.9,0.1,0\nq1,p02,1,0.4,0.5,0.1\n"
+    (shop / "recorded.csv").write_text(rows, encoding="utf-8")
+    with ChatServer(answer=of_model) as server:
+        members = [{"model": "labels:recorded.csv"}, {"model": "openai:large"}]
+        write_config(shop, **several(server.url, cascade=members, unsure={"below": 0.6}))
+        found = call(capsys, "judge", "--json")
+        assert (found.json["outcomes"], len(server.bodies)) == ({"graded": PAIRS}, PAIRS - 1)
+        (row,) = call(capsys, "show", "judgment", "q1", "p01", "--json").json
+        assert row["grade"] == 0
+
+
 def test_labels_first_and_a_model_for_the_rest(shop: Path, capsys: Capture) -> None:
     (shop / "recorded.txt").write_text("q1 0 p01 0\nq1 0 p02 1\n", encoding="utf-8")
     with ChatServer(answer=of_model) as server:

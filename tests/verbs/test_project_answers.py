@@ -54,7 +54,7 @@ def test_expand(judged: Path, capsys: Capture) -> None:
 
 
 def test_evaluate_shows_people_model_and_both(judged: Path, capsys: Capture) -> None:
-    found = call(capsys, "evaluate", "P@2", "--json").json
+    found = call(capsys, "evaluate", "P@2", "--no-ranges", "--json").json
     assert list(found["qrels"]) == ["qrels", "openai:tiny", "mixed"]
     # words, first two: q1 p01 p02, q2 p06 p04, q3 p07 p09; people know p01, p04, p07, the model p02 and p09 too
     values = {name: tree["scores"]["words"]["P@2"]["value"] for name, tree in found["qrels"].items()}

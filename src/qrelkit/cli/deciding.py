@@ -97,8 +97,9 @@ def write_next(asked: Asked, runs: Sequence[Run], judge: Qrels, human: Qrels | N
     from qrelkit.steps.choose import choose
 
     target = Path(asked.next_pairs)
-    if target.exists():
-        raise InputError(f"{target} exists already, perhaps with grades in it; take another name")
+    for file in (target, probabilities_path(target)):
+        if file.exists():
+            raise InputError(f"{file} exists already, perhaps with grades in it; take another name")
     drawn = choose(judge, asked.n, human=human, runs=runs, measure=asked.measure, seed=asked.seed)
     write_probabilities(drawn, probabilities_path(target))
     write_whole(drawn.select("query_id", "doc_id").write_csv(separator="\t").encode("utf-8"), target)

@@ -14,6 +14,11 @@ def expand(
     depth: int = typer.Option(20, "--depth", help="How far down each run."),
     collapse: bool = COLLAPSE,
     parents: str = PARENTS,
+    policy: str = typer.Option("human_first", "--policy", help="human_first, or calibrated: what its grades mean to people."),
+    measures: list[str] = typer.Option([], "--measures", metavar="MEASURE...", help="Measures of the runs (nDCG@10)."),
+    teams: list[str] = typer.Option(
+        [], "--teams", metavar="TAG=TEAM...", help="Leave out a team at a time (or FILE: tag, team)."
+    ),
     relevant_from: int = typer.Option(None, "--relevant-from", help="The lowest grade that counts as relevant (1)."),
     queries: str = typer.Option("", "--queries", metavar="FILE", help="A table of queries with further columns."),
     by: str = typer.Option("", "--by", metavar="COLUMN", help="Also count within each value of a column of --queries."),
@@ -32,16 +37,21 @@ def expand(
     from qrelkit.core.errors import InputError
     from qrelkit.formats.files import distinct_runs, group_of, read_any_qrels
     from qrelkit.project.line import line_of
+    from qrelkit.steps.calibration import calibrate
     from qrelkit.steps.expand import expand as fill
+    from qrelkit.steps.leave_out import read_teams
     from qrelkit.steps.pool import pool
     from qrelkit.steps.run import known
 
     if not runs:
         refuse_without_files(collapse=collapse, parents=parents)
-    options = {"relevant_from": relevant_from, "zero_fill": zero_fill}
+    if (human or assessor) and not runs and (measures or teams):
+        raise InputError("--measures and --teams are about runs: name them with --runs")
+    options = {"relevant_from": relevant_from, "zero_fill": zero_fill, "teams": read_teams(teams)}
     if human and assessor:
-        pooled = pool(distinct_runs(runs, collapse=collapse, parents=parents), depth) if runs else None
-        found = fill(read_any_qrels(human), read_any_qrels(assessor), pool=pooled, **options)  # type: ignore[arg-type]
+        systems = distinct_runs(runs, collapse=collapse, parents=parents)
+        options |= {"pool": pool(systems, depth) if runs else None, "runs": systems, "measures": measures or ["nDCG@10"]}
+        found = fill(read_any_qrels(human), read_any_qrels(assessor), policy=policy, **options)  # type: ignore[arg-type]
     elif human or assessor:
         raise InputError("expand needs both: HUMAN.qrels and --with ASSESSOR.qrels; in a project it needs neither")
     else:
@@ -51,8 +61,11 @@ def expand(
             raise InputError("nothing is judged yet: `qrelkit judge` comes first")
         if not done.line.human:
             raise InputError("the project has no human judgments to expand; `qrelkit judge -o FILE` writes the model's alone")
-        people = next(iter(done.line.human.values()))
-        found = fill(people, done.judged.qrels(), pool=done.pool, scale=done.line.scale, **options)  # type: ignore[arg-type]
+        people, model, line = next(iter(done.line.human.values())), done.judged.qrels(), done.line
+        excluded = line.excluded(done.pool)  # what the judge was shown is not what it knows
+        learnt = calibrate(people, model, scale=line.scale, exclude=excluded) if policy == "calibrated" else policy
+        options |= {"pool": done.pool, "runs": line.runs, "measures": measures or line.measures, "scale": line.scale}
+        found = fill(people, model, policy=learnt, **options)  # type: ignore[arg-type]
     found.write(output)
     groups = found.by(group_of(queries, by) or {})
     rows = [(name, *counts.values()) for name, counts in groups.items()]

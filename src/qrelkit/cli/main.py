@@ -18,13 +18,17 @@ from qrelkit.core.errors import OutOfBudget, QrelkitError
 
 VERBS = (
     "init", "load", "retrieve", "pool", "guide", "describe", "judge", "review", "agree", "expand", "evaluate", "compare",
-    "report", "run", "show", "doctor", "forget", "demo",
+    "probe", "triage", "report", "run", "show", "doctor", "forget", "demo",
 )  # fmt: skip
 MANY = {  # options that take several values at once: --runs a b c
     "evaluate": ("--runs", "--qrels"),
     "compare": ("--runs", "--qrels"),
-    "expand": ("--runs",),
+    "expand": ("--runs", "--measures", "--teams"),
+    "triage": ("--runs", "--panel"),
+    "probe": ("--runs",),
+    "review": ("--between",),
 }
+FILES = ("--runs", "--qrels")
 _MEASURE = re.compile(r"[A-Za-z]\w*(\([^)]*\))?(@[\d.]+)?")
 
 
@@ -80,7 +84,7 @@ def spread(argv: list[str]) -> list[str]:
         if token.startswith("-") and token != "-":
             option, taken = (token if token in many else ""), 0
             out.append(token)
-        elif option and taken and _MEASURE.fullmatch(token) and not Path(token).exists() and _is_measure(token):
+        elif option in FILES and taken and _MEASURE.fullmatch(token) and not Path(token).exists() and _is_measure(token):
             out.append(token)
         elif option:
             out += [token] if not taken else [option, token]

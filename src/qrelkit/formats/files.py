@@ -11,6 +11,7 @@ import polars as pl
 from qrelkit.core.errors import InputError, UnknownName
 from qrelkit.core.qrels import Qrels
 from qrelkit.core.run import Run
+from qrelkit.formats.chances import has_chances
 from qrelkit.formats.tables import names_of, qrels_from_table, read_table, runs_from_table
 from qrelkit.formats.trec import distinct_tags, read_qrels, read_runs
 
@@ -85,9 +86,10 @@ def _of_parents(run: Run, parents: Mapping[str, str]) -> Run:
 def read_any_qrels(
     path: str, name: str | None = None, duplicates: Rule = "error", columns: Mapping[str, str] | None = None
 ) -> Qrels:
-    """The qrels of a file, TREC or table; `duplicates` names the rule for pairs with several different grades."""
+    """The qrels of a file, TREC or table (`.tsv` too where its heading has `expected` or `p0`, `p1` …); `duplicates` is the rule
+    for pairs with several different grades."""
     columns = columns or {}
-    if is_table(path, columns):
+    if is_table(path, columns) or has_chances(path):
         return qrels_from_table(path, map_for(path, columns, QRELS_COLUMNS), name=name, duplicates=duplicates)
     return read_qrels(path, name=name, duplicates=duplicates)
 

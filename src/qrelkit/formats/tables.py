@@ -20,6 +20,7 @@ from qrelkit.core.files import write_whole
 from qrelkit.core.indexing import as_series
 from qrelkit.core.qrels import Qrels
 from qrelkit.core.run import Run
+from qrelkit.formats.chances import chance_columns, with_chances
 from qrelkit.formats.csv_lines import broken_line, check_widths, csv_rows, row_line, text_lines
 from qrelkit.formats.jsonl import BOM, open_bytes, read_jsonl
 
@@ -104,9 +105,21 @@ def qrels_from_table(
     name: str | None = None,
     duplicates: Literal["error", "first", "last", "max", "min"] = "error",
 ) -> Qrels:
-    """Qrels of a table with query_id, doc_id, grade, or BEIR's, PyTerrier's or R2MED's names. An empty grade is none, not 0."""
-    frame = read_table(path, _with_other_names(Path(path), columns, ("query_id", "doc_id", "grade")))
-    return Qrels.of(frame, name or stem_of(Path(path)), duplicates=duplicates, source=str(path))
+    """Qrels of a table with query_id, doc_id, grade, or BEIR's, PyTerrier's or R2MED's names. An empty grade is none, not 0.
+
+    The frame keeps `expected` and the probabilities of the grades (`p0`, `p1` …) where the table has them.
+    """
+    path = Path(path)
+    frame = read_table(path, _with_other_names(path, columns, ("query_id", "doc_id", "grade")))
+    if "expected" in frame.columns:
+        frame = frame.with_columns(_as_number(frame["expected"], pl.Float64, path))
+    frame = with_chances(frame, path, kind_of(path))
+    found = Qrels.of(frame, name or stem_of(path), duplicates=duplicates, source=str(path))
+    if not (chances := chance_columns(frame.columns)):
+        return found
+    told = frame.select("query_id", "doc_id", "grade", *chances).unique(["query_id", "doc_id", "grade"], keep="first")
+    on = ["query_id", "doc_id", "grade"]
+    return Qrels(found.frame.join(told, on=on, how="left", nulls_equal=True, maintain_order="left"), found.name, found.notes)
 
 
 def write_table(frame: pl.DataFrame, path: str | Path) -> None:

@@ -81,11 +81,13 @@ def looks_at_images(settings: Mapping[str, Any]) -> bool:
 
 
 def gives_probabilities(settings: Mapping[str, Any]) -> bool:
-    """Whether a judge of these settings says how probable each grade is: by several samples, its tokens' own probabilities, the
-    votes of a panel, or as one of the stages of a cascade."""
+    """Whether a judge of these settings says how probable each grade is: by several samples, its tokens' own probabilities, those
+    recorded with its labels, the votes of a panel, or as one of the stages of a cascade."""
     kind, sampling = settings.get("kind"), settings.get("sampling", {})
     if kind == "cascade":
         return any(gives_probabilities(judge) for judge in settings["judges"])
+    if kind == "labels":
+        return bool(settings.get("probabilities"))
     return bool(kind == "panel" or settings.get("samples", 1) > 1 or sampling.get("token_probabilities"))
 
 

@@ -64,20 +64,33 @@ def interval(values: Floats, weights: Floats, resamples: int, seed: int, *, at_o
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One number of the table: a system under a measure, by some qrels, over a group of queries ("" for all)."""
+    """One number of the table: a system under a measure, by some qrels, over a group of queries ("" for all).
+
+    `range`: the lowest and the highest that it could be, over all grades of the documents without one; None where it was not
+    asked for, where there is no such document, and where a measure has none.
+    """
 
     qrels: str
     group: str
     tag: str
     measure: str
     estimate: Estimate
+    range: tuple[float, float] | None = None
+
+    def json(self) -> dict[str, Any]:
+        """The estimate's, and `range` where there is one."""
+        return self.estimate.json() | ({} if self.range is None else {"range": list(self.range)})
+
+    def __str__(self) -> str:
+        return str(self.estimate) + ("" if self.range is None else f" holes [{self.range[0]:.3f}, {self.range[1]:.3f}]")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
     """Systems × measures with intervals. `per_query`: qrels, tag, measure, query_id, value (null: left out).
 
-    `by` names the column that the groups are values of; `show_per_query` puts the single values into `json()`.
+    `by` names the column that the groups are values of; `show_per_query` puts the single values into `json()`. `levels`: the
+    grades that documents without one were given in turn, for the ranges; none where no ranges were asked for.
     """
 
     cells: tuple[Cell, ...]
@@ -85,6 +98,7 @@ class Scores:
     warnings: tuple[str, ...] = ()
     by: str = ""
     show_per_query: bool = False
+    levels: tuple[int, ...] = ()
 
     @property
     def qrels(self) -> list[str]:
@@ -106,19 +120,24 @@ class Scores:
 
     def estimate(self, tag: str, measure: str, *, qrels: str | None = None, group: str = "") -> Estimate:
         """One number. KeyError where there is none."""
-        key = (qrels or self.qrels[0], group, tag, measure)
-        return self.cell_of[key]
+        return self.cell_of[qrels or self.qrels[0], group, tag, measure].estimate
+
+    def range(self, tag: str, measure: str, *, qrels: str | None = None, group: str = "") -> tuple[float, float] | None:
+        """The range of one number; None where it has none. KeyError where there is no such number."""
+        return self.cell_of[qrels or self.qrels[0], group, tag, measure].range
 
     @property
-    def cell_of(self) -> dict[tuple[str, str, str, str], Estimate]:
-        return {(cell.qrels, cell.group, cell.tag, cell.measure): cell.estimate for cell in self.cells}
+    def cell_of(self) -> dict[tuple[str, str, str, str], Cell]:
+        return {(cell.qrels, cell.group, cell.tag, cell.measure): cell for cell in self.cells}
 
     @property
     def frame(self) -> pl.DataFrame:
-        """One row per number: qrels, group, tag, measure, value, low, high, n, reason."""
+        """One row per number: qrels, group, tag, measure, value, low, high, n, reason; range_low and range_high where ranges
+        were asked for."""
         rows = [
             {"qrels": c.qrels, "group": c.group, "tag": c.tag, "measure": c.measure}
             | {name: getattr(c.estimate, name) for name in ("value", "low", "high", "n", "reason")}
+            | (dict(zip(("range_low", "range_high"), c.range or (None, None), strict=True)) if self.levels else {})
             for c in self.cells
         ]
         return pl.DataFrame(rows, infer_schema_length=None)
@@ -133,7 +152,7 @@ class Scores:
         out = dict(trees[self.qrels[0]])
         if len(trees) > 1:
             out["qrels"] = trees
-        return out | {"warnings": list(self.warnings)}
+        return out | ({"levels": list(self.levels)} if self.levels else {}) | {"warnings": list(self.warnings)}
 
     def tree(self, qrels: str) -> dict[str, Any]:
         """The part of `json()` that is about one of the qrels."""
@@ -159,22 +178,30 @@ class Scores:
             for group in self.groups:
                 for tag in self.tags:
                     found = [known[qrels, group, tag, measure] for measure in self.measures]
-                    counts = sorted({estimate.n for estimate in found})
+                    counts = sorted({cell.estimate.n for cell in found})
                     n = str(counts[0]) if len(counts) == 1 else f"{counts[0]}–{counts[-1]}"
                     names = [*([qrels] if several else []), *([group or "(all)"] if self.by else []), tag]
-                    rows.append([*names, *(str(estimate) for estimate in found), n])
+                    rows.append([*names, *(str(cell) for cell in found), n])
         return rows
 
     def text(self) -> str:
         """The table in aligned columns: names to the left, numbers to the right."""
         rows = self.table()
-        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-        names = rows[0].index("run") + 1
-        lines = (
-            "  ".join(cell.ljust(w) if i < names else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
-            for row in rows
-        )
-        return "\n".join(line.rstrip() for line in lines) + "\n"
+        return "\n".join([*aligned(rows, rows[0].index("run") + 1), *self.about_holes()]) + "\n"
+
+    def beside(self) -> list[str]:
+        """Lines for people: for each measure a row per run, the qrels side by side."""
+        known, out = self.cell_of, []
+        for measure in self.measures:
+            rows = [[tag, *(str(known[qrels, "", tag, measure]) for qrels in self.qrels)] for tag in self.tags]
+            out += ["", *aligned([[measure, *self.qrels], *rows], 1)]
+        return [*out[1:], *self.about_holes()]
+
+    def about_holes(self) -> list[str]:
+        """A line that says what the ranges are, where there is one."""
+        grades = ", ".join(map(str, self.levels))
+        told = f"holes: the lowest and the highest value that there could be, were the documents without a grade given {grades}"
+        return [told] if any(cell.range for cell in self.cells) else []
 
     def csv(self) -> str:
         """One line per number, with its interval: the form for spreadsheets."""
@@ -198,6 +225,16 @@ class Scores:
 
 def once(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(names))
+
+
+def aligned(rows: Sequence[Sequence[str]], names: int) -> list[str]:
+    """A table as lines: the first so many columns to the left, numbers to the right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = (
+        "  ".join(cell.ljust(w) if i < names else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
+        for row in rows
+    )
+    return [line.rstrip() for line in lines]
 
 
 def small_interval(cell: str) -> str:

@@ -135,6 +135,7 @@ class Config(_Strict):
 
     collection: str | dict[str, Any] = ""
     runs: list[str] = []
+    systems: dict[str, str] = {}  # the model that a run (by its tag) was made with: a judge of its family is warned of
     qrels: dict[str, str] = {}
     columns: dict[str, str] = {}  # of runs and qrels that are tables: our names and theirs
     collapse: bool = False  # of a document that a run lists twice, the best counts

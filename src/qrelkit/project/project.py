@@ -149,15 +149,20 @@ class Project:
         return sorted(glob(str(Path(escape(str(self.folder))) / pattern)))
 
     def human(self) -> dict[str, Qrels]:
-        """Human judgments by assessor: files of the configuration (else those beside the collection), and what was typed in
-        a review, which counts where it is about a pair of the file."""
+        """Human judgments by assessor: what was imported, and what was typed in a review, which counts where it is about a pair
+        of the file."""
+        out = self.imported()
+        return out | {name: out[name].updated(typed) if name in out else typed for name, typed in self.reviewed().items()}
+
+    def imported(self) -> dict[str, Qrels]:
+        """Human judgments by assessor: files of the configuration, else those beside the collection."""
         from qrelkit.formats.files import checked_columns, read_any_qrels
 
         columns = checked_columns(self.config.columns)
         out = {name: read_any_qrels(str(self.at(path)), name, columns=columns) for name, path in self.config.qrels.items()}
         if not out and self.config.collection:
             out = dict(self.collection.qrels)
-        return out | {name: out[name].updated(typed) if name in out else typed for name, typed in self.reviewed().items()}
+        return out
 
     def reviewed(self) -> dict[str, Qrels]:
         """What people graded in review sheets, by assessor; a later row replaces an earlier one."""

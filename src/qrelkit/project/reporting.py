@@ -15,13 +15,14 @@ from qrelkit.core.doors import Describer, GuideWriter, Judge, Store
 from qrelkit.core.qrels import Qrels
 from qrelkit.judges.several import models_of
 from qrelkit.project.project import Project
+from qrelkit.project.review import pace, sample
 from qrelkit.reports.html import write_html
 from qrelkit.reports.report import Report, write_json
 from qrelkit.steps.costs import by_batch_usd
 from qrelkit.steps.judge import Judged
 from qrelkit.steps.report import Evidence
 from qrelkit.steps.report import report as assemble
-from qrelkit.steps.run import Done
+from qrelkit.steps.run import Done, decided
 from qrelkit.steps.tally import Tally
 from qrelkit.stores.frames import SPENT, newest
 
@@ -34,6 +35,9 @@ PACKAGES = ("qrelkit", "polars", "numpy", "scipy")
 
 def report_of(done: Done, project: Project, *, title: str = "Which system is better?", **said: Any) -> Report:
     """The report of a line; `said` may give `headline_says`, `warnings`, and `picture` (what the picture changed)."""
+    if done.judged is not None:
+        people, told = sample(project)
+        done = decided(done, people, seconds=pace(project.store), warnings=told)
     line, judged, tallies = done.line, done.judged, taken(done)
     picture: Mapping[str, Any] = said.pop("picture", {})
     qrels: dict[str, Qrels] = dict(line.human)
@@ -49,6 +53,8 @@ def report_of(done: Done, project: Project, *, title: str = "Which system is bet
         qrels=qrels,
         agreements=done.agreements,
         comparisons=comparisons,
+        decision=done.decision,
+        uncorrected=done.uncorrected,
         expansion=done.expansion,
         judged=judged,
         judgments=current(judged, line.store) if judged is not None else None,

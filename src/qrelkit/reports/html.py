@@ -7,6 +7,7 @@ network, so that a mistake here could not be used.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,10 +57,17 @@ def _environment() -> Environment:
         "outcome": lambda name: words.OUTCOMES.get(name, name),
         "thumbnail": thumbnail,
         "anchor": anchor,
+        "figures": figures,
     }
     environment.tests |= {"nested": lambda value: isinstance(value, Mapping), "many": lambda value: isinstance(value, list)}
     environment.globals |= {"BEST": BEST}
     return environment
+
+
+def figures(sentence: str) -> str:
+    """A sentence with true minus signs, and intervals that no line break parts."""
+    signed = re.sub(r"(?<=[ (\[])-(?=\d)", words.MINUS, sentence)
+    return re.sub(r"(?<=\d), (?=[^ ]*\d\])", f",{words.SPACE}", signed)
 
 
 def thumbnail(image: Any) -> str:

@@ -8,9 +8,16 @@ Sections, each left out where there is nothing to say. A stat is {value, low, hi
     runs                          [{tag, queries, documents}]
     pool                          {pairs, queries, depth, runs}
     measures                      notations, the first one the most important
-    scores                        {VIEW: {TAG: {MEASURE: stat}}}; a view is a set of grades: human, model, mixed …
+    decision                      {measure, estimand, design, heading, judge, human, queries, labels, pairs_judged, trust, bend,
+                                  systems: {TAG: {judge_only, human_only, corrected, shrunk}}, comparisons: [{a, b, judge_only,
+                                  human_only, corrected, verdict, labels, labels_more, minutes_more}], seconds_per_label,
+                                  sequential, conclusions, warnings}: a judge corrected by a sample of people's grades;
+                                  or only {reason}, why it is not
+    scores                        {VIEW: {TAG: {MEASURE: stat}}}; a view is a set of grades: human, model, mixed …; a stat may
+                                  have `range` [low, high]: what it could be, were the documents without a grade given one
     by                            {COLUMN: {VALUE: {TAG: {MEASURE: stat}}}}
-    pairs                         [{a, b, measure, diff, low, high, p_t, p_rand, p_holm}]
+    pairs                         [{a, b, measure, queries, diff, low, high, p_t, p_rand, p_holm}]
+    conclusions                   {may, may_not}: what goes on from “You may (not) conclude”, of the pairs
     correlation                   {measure, qrels, tau, tau_ap, top: {K: stat}, systems}
     agreement                     [what `qrelkit agree --json` prints]
     picture                       {about, rows: {ROW: {COLUMN: stat}}}: what the picture changed, beside a control
@@ -37,8 +44,9 @@ from qrelkit.core.errors import UnknownName
 from qrelkit.core.files import write_whole
 
 SECTIONS = (
-    *("title", "created", "version", "headline", "warnings", "collection", "runs", "pool", "measures", "scores", "by", "pairs"),
-    *("correlation", "agreement", "picture", "holes", "expansion", "ungraded", "cost", "differences", "provenance"),
+    *("title", "created", "version", "headline", "warnings", "collection", "runs", "pool", "measures"),
+    *("decision", "scores", "by", "pairs", "conclusions", "correlation", "agreement", "picture", "holes", "expansion"),
+    *("ungraded", "cost", "differences", "provenance"),
 )
 
 

@@ -8,28 +8,28 @@ from typing import Any
 
 from qrelkit.reports import tables, words
 from qrelkit.reports.agreements import agreements
+from qrelkit.reports.comparisons import pairs
 from qrelkit.reports.costs import costs
+from qrelkit.reports.coverage import judged
+from qrelkit.reports.decisions import decision
 from qrelkit.reports.report import Report
-from qrelkit.reports.tables import Cell, Plot, Row, Said, Section, Table
+from qrelkit.reports.tables import Plot, Said, Section
 
-EXPANSION = ("judged", "relevant", "new", "new_relevant", "ungraded")
-DECIDED_AT = 0.05
 PLOTTED = 40  # systems drawn
-SHOWN_HOLES = 20  # systems whose holes are shown and not folded away
-SHOWN_PAIRS, FOLDED_PAIRS = 15, 300  # comparisons shown, and folded away below them; further ones are only in the JSON
 
 
 def outline(report: Report) -> list[Section]:
     """The sections that the report has, in reading order; queries and provenance are laid out by the page itself."""
     said = report.sections
     makers: dict[str, Callable[[Any, Said], Iterator[Section]]] = {
+        "decision": decision,
         "scores": _scores,
         "by": _by,
-        "pairs": _pairs,
+        "pairs": pairs,
         "correlation": _correlation,
         "agreement": agreements,
         "picture": _picture,
-        "holes": _judged,
+        "holes": judged,
         "cost": costs,
         "runs": _runs,
     }
@@ -52,30 +52,11 @@ def opening(report: Report) -> str:
     return " · ".join(parts)
 
 
-def _measures(said: Said) -> list[str]:
-    """The named measures, or else all that occur, in order of appearance."""
-    named = said.get("measures")
-    found = (measure for view in said["scores"].values() for row in view.values() for measure in row)
-    return list(named) if named else list(dict.fromkeys(found))
-
-
-def systems(scores: Said, measure: str) -> list[str]:
-    """The tags, best first by the first view's `measure`; those without a number last."""
-    first = next(iter(scores.values()))
-    tags = list(dict.fromkeys(tag for view in scores.values() for tag in view))
-
-    def place(tag: str) -> float:
-        value = tables.as_stat(first.get(tag, {}).get(measure)).get("value")
-        return float("-inf") if value is None else float(value)
-
-    return sorted(tags, key=place, reverse=True)
-
-
 def _scores(scores: Said, said: Said) -> Iterator[Section]:
-    measures, views = _measures(said), list(scores)
+    measures, views = tables.measures(said), list(scores)
     if not measures:
         return
-    tags = systems(scores, measures[0])
+    tags = tables.systems(scores, measures[0])
     plotted = tuple((tag, tuple(scores[view].get(tag, {}).get(measures[0]) for view in views)) for tag in tags[:PLOTTED])
     if len(views) == 1:
         rows = {tag: scores[views[0]].get(tag, {}) for tag in tags}
@@ -86,6 +67,8 @@ def _scores(scores: Said, said: Said) -> Iterator[Section]:
     lead = f"Means over queries with 95 % intervals by query. {tables.BEST} is the best of its column"
     if len(views) > 1:
         lead += "; each column takes its grades from elsewhere, so compare down the columns first"
+    if any(tables.as_stat(stat).get("range") for view in scores.values() for row in view.values() for stat in row.values()):
+        lead += "; “holes” is the lowest and the highest that it could be, were the documents without a grade given one"
     title = measures[0] if len(tags) <= PLOTTED else f"{measures[0]}, the first {PLOTTED} of {len(tags)} systems"
     plot = Plot(title, tuple(views), plotted)
     yield Section(key="scores", title="Scores", lead=f"{lead}.", plot=plot, tables=made[:3], more=made[3:])
@@ -106,7 +89,7 @@ def _by(by: Said, said: Said) -> Iterator[Section]:
 
 def _order(said: Said, tags: set[str]) -> list[str]:
     """The tags in the order of the scores, others after them."""
-    known = systems(said["scores"], _measures(said)[0]) if "scores" in said and _measures(said) else []
+    known = tables.systems(said["scores"], tables.measures(said)[0]) if "scores" in said and tables.measures(said) else []
     return [tag for tag in known if tag in tags] + sorted(tags - set(known))
 
 
@@ -114,67 +97,6 @@ def _sizes(groups: Said, measure: str) -> str:
     """How many queries each group has."""
     sizes = {name: tables.counted({t: {"": row.get(measure)} for t, row in group.items()}) for name, group in groups.items()}
     return " · ".join(f"{name}: {size}" for name, size in sizes.items() if size)
-
-
-def _pairs(pairs: Sequence[Said], said: Said) -> Iterator[Section]:
-    pairs, lead = _in_order(pairs, said)
-    folded = pairs[SHOWN_PAIRS : SHOWN_PAIRS + FOLDED_PAIRS]
-    made = [_differences("Differences", pairs[:SHOWN_PAIRS])] + ([_differences("Further differences", folded)] if folded else [])
-    left = len(pairs) - SHOWN_PAIRS - len(folded)
-    rows = tuple((f"{p['a']} {words.MINUS} {p['b']}", ({"value": p.get("diff"), **p},)) for p in pairs[:SHOWN_PAIRS])
-    measure = pairs[0].get("measure") or "difference"
-    yield Section(
-        key="pairs",
-        title="Which differences can be trusted?",
-        lead="Each two systems on the same queries: the mean difference, its 95 % interval, and how easily chance alone makes "
-        f"one as large. A verdict is given where Holm’s correction over all comparisons leaves p below {DECIDED_AT}.{lead}",
-        plot=Plot(f"{measure}, first system {words.MINUS} second", ("difference",), rows, sign=True),
-        tables=made[:1],
-        more=made[1:],
-        notes=[f"{left:,} further differences are only in the report’s JSON."] if left > 0 else (),
-    )
-
-
-def _in_order(pairs: Sequence[Said], said: Said) -> tuple[list[Said], str]:
-    """Largest difference first; of many, the best system against its closest rivals first, and a sentence that says so."""
-    upright = sorted(map(_upright, pairs), key=lambda p: -(p.get("diff") or 0.0))
-    if len(pairs) <= SHOWN_PAIRS or "scores" not in said:
-        return upright, ""
-    best = systems(said["scores"], pairs[0].get("measure") or _measures(said)[0])[0]
-    upright.sort(key=lambda p: (p["a"] != best, p.get("diff") or 0.0))
-    return upright, f" First {best} against its closest rivals, then the closest of the others."
-
-
-def _upright(pair: Said) -> Said:
-    """The comparison with its better system first."""
-    if (pair.get("diff") or 0.0) >= 0:
-        return pair
-    low, high = (None if pair.get(end) is None else -pair[end] for end in ("high", "low"))
-    return {**pair, "a": pair["b"], "b": pair["a"], "diff": -pair["diff"], "low": low, "high": high}
-
-
-def _differences(caption: str, pairs: Sequence[Said]) -> Table:
-    rows = tuple(
-        Row(
-            f"{p['a']} {words.MINUS} {p['b']}",
-            (
-                tables.cell({**p, "value": p.get("diff")}, sign=True),
-                *(Cell(words.p_value(p.get(name))) for name in ("p_t", "p_rand", "p_holm")),
-                Cell(_verdict(p)),
-            ),
-        )
-        for p in pairs
-    )
-    measures = " and ".join(dict.fromkeys(p["measure"] for p in pairs if p.get("measure")))
-    head = ("systems", "difference", "p, t-test", "p, randomisation", "p, Holm", "verdict")
-    return Table(f"{caption} in {measures}" if measures else caption, head, rows)
-
-
-def _verdict(pair: Said) -> str:
-    """What an upright comparison decides, in words."""
-    if pair.get("p_holm") is None or pair.get("diff") is None or pair["p_holm"] >= DECIDED_AT:
-        return "undecided"
-    return f"{pair['a']} is better"
 
 
 def _correlation(found: Said, said: Said) -> Iterator[Section]:
@@ -208,36 +130,6 @@ def _picture(picture: Said, said: Said) -> Iterator[Section]:
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
     made = [tables.stats(_of("What the picture changed", rows), "", columns, rows)]
     yield Section(key="picture", title="What the picture changed", lead=picture.get("about", ""), tables=made)
-
-
-def _judged(holes: Said | None, said: Said) -> Iterator[Section]:
-    made: list[Table] = []
-    more: list[Table] = []
-    if holes:
-        flat = {tag: dict(_flat(counts)) for tag, counts in holes.items()}
-        (made if len(flat) <= SHOWN_HOLES else more).append(
-            tables.plain_rows("What of each system’s answers is judged", "system", flat)
-        )
-    expansion = said.get("expansion") or {}
-    if expansion:
-        counts = {words.named(key): expansion[key] for key in EXPANSION if key in expansion}
-        sources = f" of {expansion['human']} by {expansion['assessor']}" if {"human", "assessor"} <= set(expansion) else ""
-        made.append(tables.mapping(f"Expansion{sources}", "pairs", "count", counts))
-        if expansion.get("per_query"):
-            more.append(tables.plain_rows("Expansion per query", "query", expansion["per_query"]))
-    if said.get("ungraded"):
-        made.append(tables.mapping("Pairs without a grade, by reason", "reason", "pairs", said["ungraded"]))
-    lead = "A hole is a retrieved pair that nobody judged. A pair without a grade stays without one: it is never counted as 0."
-    notes = expansion.get("warnings") or ()
-    yield Section(key="holes", title="What is judged, and what is not", lead=lead, tables=made, more=more, notes=notes)
-
-
-def _flat(counts: Said) -> Iterator[tuple[str, Any]]:
-    for key, value in counts.items():
-        if isinstance(value, Mapping):
-            yield from ((f"{words.named(key)} by {name}", n) for name, n in value.items())
-        else:
-            yield words.named(key), value
 
 
 def _runs(runs: Sequence[Said] | None, said: Said) -> Iterator[Section]:

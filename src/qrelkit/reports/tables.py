@@ -17,16 +17,18 @@ BEST = "★"
 class Cell:
     """One cell: its number, what stands small below it (an interval, a reason), and whether it is the best of its column.
 
-    `share` (0 to 1) tints the cells of a confusion matrix; the same share is in `note`, so that colour says nothing alone.
+    `range` is how far the number could move if the documents without a grade got one. `share` (0 to 1) tints the cells of a
+    confusion matrix; the same share is in `note`, so that colour says nothing alone.
     """
 
     text: str
     note: str = ""
     best: bool = False
     share: float | None = None
+    range: str = ""
 
     def __str__(self) -> str:
-        return " ".join(part for part in (self.text, self.note, BEST if self.best else "") if part)
+        return " ".join(part for part in (self.text, self.note, self.range, BEST if self.best else "") if part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,10 @@ class Plot:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Section:
-    """One section: `lead` says how to read it, `more` is folded away on the page."""
+    """One section: `lead` says how to read it, `more` is folded away on the page.
+
+    `may` and `may_not` go on from “You may conclude” and “You may not conclude”; they stand below the tables.
+    """
 
     key: str
     title: str
@@ -69,7 +74,28 @@ class Section:
     plot: Plot | None = None
     tables: Sequence[Table] = ()
     more: Sequence[Table] = ()
+    may: Sequence[str] = ()
+    may_not: Sequence[str] = ()
     notes: Sequence[str] = ()
+
+
+def measures(said: Said) -> list[str]:
+    """The named measures, or else all that occur in the scores, in order of appearance."""
+    named = said.get("measures")
+    found = (measure for view in said["scores"].values() for row in view.values() for measure in row)
+    return list(named) if named else list(dict.fromkeys(found))
+
+
+def systems(scores: Said, measure: str) -> list[str]:
+    """The tags, best first by the first view's `measure`; those without a number last."""
+    first = next(iter(scores.values()))
+    tags = list(dict.fromkeys(tag for view in scores.values() for tag in view))
+
+    def place(tag: str) -> float:
+        value = as_stat(first.get(tag, {}).get(measure)).get("value")
+        return float("-inf") if value is None else float(value)
+
+    return sorted(tags, key=place, reverse=True)
 
 
 def as_stat(value: Any) -> Stat:
@@ -81,7 +107,7 @@ def cell(stat: Any, *, best: bool = False, sign: bool = False) -> Cell:
     """A stat with its interval below it, or n/a with its reason."""
     stat = as_stat({} if stat is None else stat)
     note = words.limits(stat, sign=sign) or str(stat.get("reason", ""))
-    return Cell(words.number(stat.get("value"), sign=sign), note, best)
+    return Cell(words.number(stat.get("value"), sign=sign), note, best, range=words.holes(stat))
 
 
 def stats(

@@ -32,6 +32,11 @@ def _lines(report: Report, more: bool) -> Iterator[str]:
         yield from textwrap.wrap(section.lead, WIDTH)
         for table in [*section.tables, *(section.more if more else ())]:
             yield from ("", *lines(table))
+        for start, sentences in (("You may conclude", section.may), ("You may not conclude", section.may_not)):
+            yield from [""] if sentences else []
+            for sentence in sentences:
+                yield from textwrap.wrap(f"{start} {sentence}.", WIDTH, subsequent_indent="  ")
+        yield from [""] if section.may_not and section.notes else []
         for note in section.notes:
             yield from textwrap.wrap(f"! {note}", WIDTH, subsequent_indent="  ")
     if "differences" in said:

@@ -61,6 +61,14 @@ def limits(stat: Mapping[str, Any], *, sign: bool = False) -> str:
     return f"[{number(stat['low'], 3, sign=sign)},{SPACE}{number(stat['high'], 3, sign=sign)}]"
 
 
+def holes(stat: Mapping[str, Any]) -> str:
+    """`holes [0.412, 0.630]`; empty where nothing could move the number by as much as is shown."""
+    low, high = stat.get("range") or (0.0, 0.0)
+    if high - low < 0.0005:
+        return ""
+    return f"holes{SPACE}[{number(low, 3)},{SPACE}{number(high, 3)}]"
+
+
 def share(part: float, whole: float) -> str:
     """`62 %`; `<1 %` for a part that would round to nothing."""
     if not whole:
@@ -92,6 +100,12 @@ def duration(seconds: float | None) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def concluded(told: Mapping[str, Any] | None) -> dict[str, list[str]]:
+    """What may be concluded and what may not; where nothing may, that is said too."""
+    may, may_not = (list((told or {}).get(key) or ()) for key in ("may", "may_not"))
+    return {"may": may, "may_not": may_not if may or not may_not else ["anything about which system is better", *may_not]}
 
 
 def moment(created: str) -> str:

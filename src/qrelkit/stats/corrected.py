@@ -19,6 +19,7 @@ from qrelkit.core.records import Estimate
 Array = NDArray[np.float64]
 
 LEVEL = 0.975
+ROUNDING = 1e-12  # a difference below this is none
 SEEN = 0.7  # share of the seen squared differences in a variance; the rest is what the calibration expects of them
 TRUST = (0.7, 4.0)  # a judge's tuned weight starts from .7, as if four queries had said so
 
@@ -36,11 +37,12 @@ class Means:
         return np.asarray(np.sqrt((self.noise**2).sum(axis=1)))
 
     def differences(self, a: NDArray[np.int64], b: NDArray[np.int64]) -> tuple[Array, Array]:
-        """value[a] − value[b] and their standard errors, for pairs of places."""
+        """value[a] − value[b] and their standard errors, for pairs of places. What rounding leaves of equal values is 0."""
         gram = self.noise @ self.noise.T
         own = np.diag(gram)
         variance = np.maximum(own[a] + own[b] - 2 * gram[a, b], 0.0)
-        return self.value[a] - self.value[b], np.sqrt(variance)
+        off = self.value[a] - self.value[b]
+        return np.where(np.abs(off) < ROUNDING, 0.0, off), np.sqrt(variance)
 
     def estimates(self, n: int) -> list[Estimate]:
         """Every value with its 95 % interval."""
@@ -55,19 +57,23 @@ def quantile(df: float, level: float = LEVEL) -> float:
     return math.inf if not df >= 1 else float(stdtrit(df, level))
 
 
-def by_pair(value: Array, off: Array, expected: Array, weight: Array, error: Array, bent: Array) -> Means:
+def by_pair(value: Array, off: Array, expected: Array, weight: Array, error: Array, bent: Array, *, rest: float) -> Means:
     """Systems' means from labels drawn by pair.
 
     `value` (systems): at the best chances, labels in their places. `off` (systems × labels): how far each label moved them off
     the chances that its pair had without it, and `expected` (systems × labels × grades) what it was expected to, centred.
-    `weight` and `error` (labels) are those of `sampling.weights`, `bent` (systems × queries) what a straight line leaves over.
-    Degrees of freedom: the number of labels that would be as even, less one (Kish).
+    `weight` and `error` (labels) are those of `sampling.weights`, `bent` (systems × queries) what a straight line leaves over,
+    `rest` the variance that the pairs nobody graded bring to the systems. Degrees of freedom: the number of labels that would be
+    as even, less one (Kish). Where no label bears on the systems and something is open, there is no interval.
     """
     seen = math.sqrt(SEEN) * off * error
     thought = math.sqrt(1 - SEEN) * (expected * error[:, None]).reshape(len(value), -1)
     noise = np.concatenate([seen, thought, bent], axis=1)
     parts = ((expected - expected.mean(axis=0) if len(value) > 1 else expected) ** 2).sum(axis=(0, 2)) * error**2
     even = parts.sum() ** 2 / (parts**2).sum() if parts.any() else math.inf
+    if rest > 0 and not (expected**2).any():
+        noise = np.concatenate([noise, math.sqrt(rest / max(len(value) - 1, 1)) * np.eye(len(value))], axis=1)
+        even = 0.0
     return Means(value=value + off @ (weight - 1), noise=noise, df=even - 1)
 
 
@@ -106,6 +112,18 @@ def over_queries(values: Array) -> Means:
     return Means(value=values.mean(axis=1), noise=off / math.sqrt(max(queries * (queries - 1), 1)), df=queries - 1)
 
 
+def among_like(labels: Means, between: Means) -> Means:
+    """`labels` with the error of having these queries and no others besides: `between` of values that do without the sampling
+    error of labels. Degrees of freedom by Welch and Satterthwaite."""
+    a, b = ((_off_common(one.noise) ** 2).sum() for one in (labels, between))
+    df = (a + b) ** 2 / max(a**2 / max(labels.df, 1e-9) + b**2 / max(between.df, 1e-9), 1e-300) if a + b > 0 else between.df
+    return Means(value=labels.value, noise=np.concatenate([labels.noise, between.noise], axis=1), df=df)
+
+
+def _off_common(noise: Array) -> Array:
+    return noise - noise.mean(axis=0) if len(noise) > 1 else noise
+
+
 def shrunk(judge: Array, corrected: Means) -> tuple[Array, float]:
     """The values to rank by: judge + w · (correction), and w: the share of the corrections' variance that is not noise.
 
@@ -117,5 +135,5 @@ def shrunk(judge: Array, corrected: Means) -> tuple[Array, float]:
     noise = corrected.noise - corrected.noise.mean(axis=0)
     expected = (noise**2).sum() / max(systems - 1, 1)
     seen = ((off - common) ** 2).sum() / max(systems - 1, 1)
-    w = max(0.0, 1 - expected / seen) if seen > 0 else 1.0
+    w = max(0.0, 1 - float(expected / seen)) if seen > 0 else 1.0
     return judge + common + w * (off - common), w

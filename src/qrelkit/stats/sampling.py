@@ -55,22 +55,39 @@ def draw(p: Array, rng: np.random.Generator, *, strata: Ints | None = None) -> I
     return np.asarray(order[taken])
 
 
-def weights(probability: Array, round_: Ints, size: Array) -> tuple[Array, Array]:
+def weights(probability: Array, round_: Ints, size: Array, *, rest: float) -> tuple[Array, Array]:
     """How often each label counts, and its part of the sampling error: (labels,) each.
 
-    `size` is how uncertain each label was, before it was given, in the question asked. A round's share s_t is in proportion to
-    1 / Σ size² (1 − p) / p², its expected error. A label of round t counts s_t / p + Σ of the shares of later rounds; the
-    sampling error of a total is Σ over labels of (s_t · √(1 − p) / p · its difference)², the second result being that factor.
-    Round 0 was graded before anything was drawn, for whatever reason: it counts once, and stands for no other pair.
+    `size` is how uncertain each label was, before it was given, in the question asked, and `rest` the sum of size² over the pairs
+    that were never graded. A round's share s_t is in proportion to 1 / its expected error. A label of round t counts s_t / p + Σ
+    of the shares of later rounds; the sampling error of a total is Σ over labels of (s_t · √(1 − p) / p · its difference)², the
+    second result being that factor. Round 0 was graded before anything was drawn, for whatever reason: it counts once, and
+    stands for no other pair.
     """
     times, factor = np.ones(len(probability)), np.zeros(len(probability))
     drawn = round_ > 0
     p = probability[drawn]
-    rounds, place = np.unique(round_[drawn], return_inverse=True)
-    error = np.bincount(place, size[drawn] ** 2 * (1 - p) / p**2, minlength=len(rounds))
-    most = error.max(initial=0.0)
-    share = 1 / np.maximum(error / most, 1e-9) if most > 0 else np.ones(len(rounds))
-    share /= share.sum()
+    share, place = _shares(p, round_[drawn], size[drawn] ** 2, rest)
     later = np.cumsum(share[::-1])[::-1] - share
     times[drawn], factor[drawn] = share[place] / p + later[place], share[place] * np.sqrt(1 - p) / p
     return times, factor
+
+
+def _shares(p: Array, round_: Ints, squares: Array, rest: float) -> tuple[Array, Ints]:
+    """Each round's share, and each label's round. Error = (Σ size² (1 − p) / p²) / (Σ size² / p) · (size² that was open then).
+
+    Σ size² (1 − p) / p² alone would be a fair guess of it, but a round that happens to draw pairs of little effect would seem to
+    be exact and count for nearly all, and totals would lean towards what was thought before. In the quotient that luck cancels.
+    """
+    rounds, place = np.unique(round_, return_inverse=True)
+
+    def total(values: Array) -> Array:
+        return np.asarray(np.bincount(place, values, minlength=len(rounds)), dtype=np.float64)
+
+    own, found = total(squares), total(squares / p)
+    plain = total((1 - p) / p**2) / np.maximum(total(1 / p), 1.0)
+    error = np.where(found > 0, total(squares * (1 - p) / p**2) / np.where(found > 0, found, 1.0), plain)
+    error *= rest + np.cumsum(own[::-1])[::-1]
+    exact = error <= 1e-9 * error.max(initial=0.0)  # such rounds are enough by themselves
+    share = exact.astype(np.float64) if exact.any() else 1 / error
+    return share / share.sum(), place

@@ -23,7 +23,7 @@ from qrelkit.core.run import Run
 from qrelkit.measures.linear import Expected, Placed, expected
 from qrelkit.measures.parse import Measure, parse_measures
 from qrelkit.measures.rank import Judged, Ranked
-from qrelkit.stats.corrected import Means, by_pair, by_query, over_queries, shrunk
+from qrelkit.stats.corrected import Means, among_like, by_pair, by_query, over_queries, shrunk
 from qrelkit.stats.sampling import weights as label_weights
 from qrelkit.steps.corrected import THESE, Corrected, Estimand
 from qrelkit.steps.evaluate import different
@@ -49,6 +49,7 @@ SHARES = (
     "SetF",
     "SetAP",
 )
+CHUNK = 20_000  # pairs whose slopes are held at once
 FEW = 2  # queries wholly graded below which there is no interval by query
 
 
@@ -171,26 +172,62 @@ class Side:
     """A measure at calibrated chances, and how far each label moved it: with the judge's labels, or without."""
 
     def __init__(self, measure: Measure, people: Population, placed: Placed) -> None:
-        self.people = people
+        self.people, self.placed = people, placed
         calibration = people.calibrated()
-        self.before = calibration.without
+        self.at_least, self.before = calibration.at_least, calibration.without
         self.known: Expected = expected(measure, placed, people.chances(calibration))
         self.slopes = self.known.slopes.at(people.labelled)
+        self.off = self._off()
+
+    def _off(self) -> Floats:
+        """(systems × labels): how far each label moved its query's value off what it would be at the pair's chances without it.
+
+        A value is a sum over retrieved documents (moved by `own`) times 1 / ideal or recall base (moved by `base`): what both
+        were before gives value · (1 − own / value) · (1 − base / value), which a straight line alone would miss by their product.
+        """
+        q, more = self.people.q[self.people.labelled], self.people.z - self.before
+        both = (self.slopes * more).sum(axis=2)
+        base = (self.known.slopes.shared[:, q] * more).sum(axis=2)
+        value = self.known.value[:, q]
+        return np.asarray(both - np.where(value > 0, (both - base) * base / np.maximum(value, 1e-12), 0.0))
+
+    @cached_property
+    def rest(self) -> Floats:
+        """(queries,): the sum of the variances that the grades of the pairs nobody graded bring to the systems' differences.
+
+        Pairs that no system retrieved differ only by query and judge's label, so that each such kind is looked at once.
+        """
+        people = self.people
+        open_ = np.ones(len(people), bool)
+        open_[people.labelled] = False
+        kind = people.q * len(people.place) + people.stratum
+        seen = np.unique(np.concatenate([*self.placed.pair, np.empty(0, np.int64)]))
+        kind[seen] = kind.max(initial=0) + 1 + np.arange(len(seen))
+        at = np.flatnonzero(open_)
+        _, first, times = np.unique(kind[at], return_index=True, return_counts=True)
+        out = np.zeros(people.queries)
+        for start in range(0, len(first), CHUNK):
+            some = at[first[start : start + CHUNK]]
+            variance = uncertainty(centred(self.known.slopes.at(some), self.at_least[some]))
+            out += np.bincount(people.q[some], variance * times[start : start + CHUNK], minlength=people.queries)
+        return out
 
     def means(self, share: Floats, these: bool) -> Means:
         """Corrected means over the queries that count by `share`."""
         people = self.people
         slopes = self.slopes * share[people.q[people.labelled]][None, :, None]
-        off = (slopes * (people.z - self.before)).sum(axis=2)
+        off = self.off * share[people.q[people.labelled]]
         thought = centred(slopes, self.before)
         size = np.sqrt(uncertainty(thought))
-        weight, error = label_weights(people.probability, people.round, size)
-        found = by_pair(self.known.value @ share, off, thought, weight, error, self.known.bent * share)
+        rest = float(share**2 @ self.rest)
+        weight, error = label_weights(people.probability, people.round, size, rest=rest)
+        if not these:  # the ungraded pairs also differ from what was thought of them, each label standing for weight − 1
+            error = np.sqrt(error**2 + np.maximum(weight - 1, 0))
+        found = by_pair(self.known.value @ share, off, thought, weight, error, self.known.bent * share, rest=rest)
         if these:
             return found
-        per_query = np.stack([np.bincount(people.q[people.labelled], row * (weight - 1), minlength=len(share)) for row in off])
         inside = share > 0
-        return over_queries((self.known.value * share + per_query)[:, inside] * inside.sum())
+        return among_like(found, over_queries((self.known.value * share)[:, inside] * inside.sum()))
 
     def bend(self, share: Floats) -> float:
         return float(np.sqrt((((self.known.bent) * share) ** 2).sum(axis=1)).mean())

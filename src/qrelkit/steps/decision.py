@@ -138,7 +138,8 @@ def decide(
     verdicts = settle(measure, runs, judge, human, weights=weights, levels=levels, most=most)
     if not sequential:
         rows = found.differences.iter_rows(named=True)
-        verdicts = [_plain(v, row["corrected_low"], row["corrected_high"]) for v, row in zip(verdicts, rows, strict=True)]
+        limits = [(row["corrected_low"], row["corrected_high"]) for row in rows]
+        verdicts = [_plain(v, low, high, found.labels) for v, (low, high) in zip(verdicts, limits, strict=True)]
     return Decision(
         corrected=found,
         verdicts=verdicts,
@@ -150,6 +151,6 @@ def decide(
     )
 
 
-def _plain(verdict: Verdict, low: float, high: float) -> Verdict:
+def _plain(verdict: Verdict, low: float, high: float, labels: int) -> Verdict:
     better = verdict.a if low > 0 else verdict.b if high < 0 else ""
-    return replace(verdict, better=better, more=0 if better else verdict.more)
+    return replace(verdict, better=better, labels=labels, more=0 if better else verdict.more)

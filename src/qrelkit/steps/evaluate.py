@@ -17,7 +17,8 @@ from qrelkit.core.errors import InputError, Mismatch
 from qrelkit.core.qrels import Qrels
 from qrelkit.core.records import Estimate, counted
 from qrelkit.core.run import Run
-from qrelkit.measures.aggregate import Cell, Scores, listed, means
+from qrelkit.measures.aggregate import Cell, Scores, listed, means, weighted
+from qrelkit.measures.bounds import UNMOVED, Holes, Unjudged, bounds, no_range
 from qrelkit.measures.parse import Measure, grades_for_means, parse_measures
 from qrelkit.measures.rank import Floats, Judged, Ranked
 
@@ -33,12 +34,14 @@ def evaluate(
     leave_out_empty: bool = False,
     resamples: int = 2000,
     seed: int = 0,
+    ranges: Unjudged | None = None,
 ) -> Scores:
     """Scores of every run under every measure, with 95 % bootstrap intervals by query.
 
     Several `qrels` (human, model, mixed) stand side by side under their names, each over the queries that it grades. `by`
     (query_id and one more column) adds a block per value; `weights` (query_id → weight) makes the means weighted ones.
-    `leave_out_empty` leaves out, per measure, the queries without a relevant document. Raises Mismatch where a run and the
+    `leave_out_empty` leaves out, per measure, the queries without a relevant document. `ranges` adds to every number how far it
+    could move if the documents without a grade got one. Raises Mismatch where a run and the
     qrels share no query, InputError for tags that clash and for weights that are missing or negative.
     """
     wanted = parse_measures(measures)
@@ -54,9 +57,14 @@ def evaluate(
         values, texts = scored(wanted, runs, judged)
         warnings += [prefix + text for text in texts]
         counted = np.stack([kept(judged, measure, leave_out_empty) for measure in wanted], axis=1)
-        weighted = counted * weights_of(judged, weights)[:, None]
+        weight = counted * weights_of(judged, weights)[:, None]
+        limits = None
+        if ranges is not None:
+            limits, texts = spans(wanted, runs, one, judged, ranges)
+            warnings += [prefix + text for text in texts]
         for group, inside in groups(judged, by).items():
-            cells += summarised(name, group, wanted, runs, values[:, :, inside], weighted[inside], resamples, seed)
+            block = summarised(name, group, wanted, runs, values[:, :, inside], weight[inside], resamples, seed)
+            cells += block if limits is None else ranged(block, wanted, limits[..., inside], weight[inside])
         frames.append(long_frame(name, wanted, runs, judged, np.where(counted.T > 0, values, np.nan)))
     column = "" if by is None else next(c for c in by.columns if c != "query_id")
     return Scores(
@@ -65,6 +73,7 @@ def evaluate(
         warnings=tuple(dict.fromkeys(warnings)),
         by=column,
         show_per_query=per_query,
+        levels=() if ranges is None else tuple(ranges.levels),
     )
 
 
@@ -99,6 +108,38 @@ def scored(measures: Sequence[Measure], runs: Sequence[Run], judged: Judged) -> 
         for j, measure in enumerate(measures):
             values[i, j] = measure.of(ranked)
     return values, warnings
+
+
+def spans(
+    measures: Sequence[Measure], runs: Sequence[Run], qrels: Qrels, judged: Judged, asked: Unjudged
+) -> tuple[Floats, list[str]]:
+    """Lowest and highest values (2 × runs × measures × queries) over the grades that holes could have, and what must be said.
+
+    NaN where a run has no hole under a measure, and for a measure without a range.
+    """
+    out = np.full((2, len(runs), len(measures), judged.n), math.nan)
+    reasons = {measure: no_range(measure, judged, asked.levels) for measure in measures}
+    pairs = asked.pairs(runs, qrels)
+    for i, run in enumerate(runs):
+        ranked, holes = Ranked(run, judged), Holes.of(run, pairs, qrels, judged)
+        for j, measure in enumerate(measures):
+            cutoff = None if measure.cutoff is None else int(measure.cutoff)
+            if not reasons[measure] and measure.name not in UNMOVED and holes.within(cutoff).any().any():
+                out[:, i, j] = bounds(measure, ranked, holes, asked.levels)
+    return out, [f"{measure} has no range over unjudged documents: {reason}" for measure, reason in reasons.items() if reason]
+
+
+def ranged(cells: Sequence[Cell], measures: Sequence[Measure], limits: Floats, weights: Floats) -> list[Cell]:
+    """The cells of a block with their ranges: means (or sums) of each query's lowest and highest value."""
+    queries = limits.shape[-1]
+    columns, weight = limits.reshape(2, -1, queries), np.tile(weights, len(cells) // len(measures))
+    low, high = (weighted(np.ones((1, queries)), end.T, weight)[0] for end in columns)
+    out = []
+    for i, cell in enumerate(cells):
+        times = cell.estimate.n if measures[i % len(measures)].total else 1
+        known = not math.isnan(low[i])
+        out.append(replace(cell, range=(float(low[i] * times), float(high[i] * times))) if known else cell)
+    return out
 
 
 def kept(judged: Judged, measure: Measure, leave_out_empty: bool) -> Floats:

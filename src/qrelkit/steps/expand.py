@@ -1,14 +1,15 @@
 """expand: fill the holes of human qrels from a named assessor.
 
-Policy `human_first`: a human grade always wins; only pairs without one take the assessor's. Every pair keeps its origin. A
-pair that the assessor left ungraded stays ungraded, and is exported as 0 only when `zero_fill` asks for it by name.
+A human grade always wins; only pairs without one take the assessor's: as it is (policy `human_first`), or what it stands for in
+people's terms (policy `calibrated`). Every pair keeps its origin. A pair that the assessor left ungraded stays ungraded, and is
+exported as 0 only when `zero_fill` asks for it by name.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,19 @@ from qrelkit.core.errors import InputError, Mismatch, UnknownName
 from qrelkit.core.guideline import Scale
 from qrelkit.core.pool import Pool
 from qrelkit.core.qrels import Qrels
-from qrelkit.core.records import finite
+from qrelkit.core.records import counted, finite
+from qrelkit.core.run import Run
 from qrelkit.formats.trec import write_qrels
+from qrelkit.measures.aggregate import Scores
+from qrelkit.measures.bounds import Unjudged
+from qrelkit.measures.parse import Measure, parse_measures
+from qrelkit.steps.calibration import Calibration, calibrate
+from qrelkit.steps.evaluate import evaluate
+from qrelkit.steps.leave_out import leave_out, teams_of
+from qrelkit.steps.left_out import LeftOut
 
 KEY = ["query_id", "doc_id"]
-POLICIES = ("human_first",)
+POLICIES = ("human_first", "calibrated")
 ZERO_FILL = "zero_fill"  # the origin of a 0 that nobody gave
 COUNTS = ("judged", "relevant", "new", "new_relevant", "ungraded")
 
@@ -33,7 +42,9 @@ class Expansion:
 
     `per_query`: query_id, judged and relevant (by people, before), new and new_relevant (from the assessor), ungraded, and
     the share of relevant pairs among graded ones before and after (null where there are none). `missing` pairs of the pool
-    have no verdict of the assessor at all. `filled`: the pairs exported as 0 on request.
+    have no verdict of the assessor at all. `filled`: the pairs exported as 0 on request. `calibration`: what its grades stand
+    for, under that policy. Where runs were given, `scores` has them under people's, the assessor's and the mixed grades, and
+    `left_out` how far each would move had it not been in the pool; `not_left_out` is why there is none.
     """
 
     qrels: Qrels
@@ -45,6 +56,10 @@ class Expansion:
     missing: int
     filled: pl.DataFrame
     warnings: tuple[str, ...] = ()
+    calibration: Calibration | None = None
+    scores: Scores | None = None
+    left_out: LeftOut | None = None
+    not_left_out: str = ""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -65,10 +80,16 @@ class Expansion:
         out["per_query"] = {
             query: {k: finite(v) if isinstance(v, float) else v for k, v in row.items()} for query, row in rows.items()
         }
+        if self.calibration is not None:
+            out["calibration"] = self.calibration.json()
+        if self.scores is not None:
+            out["scores"] = {view: self.scores.tree(view)["scores"] for view in self.scores.qrels}
+        if self.left_out is not None or self.not_left_out:
+            out["leave_out"] = {"reason": self.not_left_out} if self.left_out is None else self.left_out.json()
         return out | {"warnings": list(self.warnings)}
 
     def text(self) -> str:
-        """For people: the totals, then one line per query."""
+        """For people: the totals, one line per query, the runs under each view, and each run left out."""
         n = self.counts
         lines = [
             f"{self.human} expanded with {self.assessor} ({self.policy}; relevant from grade {self.relevant_from})",
@@ -83,11 +104,19 @@ class Expansion:
             shares = "".join(f"{'n/a' if row[s] is None else format(row[s], '.3f'):>8}" for s in ("share_before", "share_after"))
             counts = f"{row['judged']:>8,}{row['relevant']:>9,}{row['new']:>8,}{row['new_relevant']:>9,}{row['ungraded']:>9,}"
             lines.append(f"{row['query_id']:<20}{counts}{shares}")
+        if self.calibration is not None:
+            lines.insert(1, f"  {self.calibration}")
+        if self.scores is not None:
+            lines += ["", "the runs by people, by the assessor, and mixed", "", *self.scores.beside()]
+        if self.left_out is not None or self.not_left_out:
+            lines += ["", self.not_left_out if self.left_out is None else self.left_out.text()]
         return "\n".join([*lines, *([""] if self.warnings else []), *(f"! {w}" for w in self.warnings)])
 
     def origins(self) -> pl.DataFrame:
-        """Where every pair's grade is from: query_id, doc_id, grade (null: none), origin, outcome."""
-        return self.qrels.frame.select(*KEY, "grade", "origin", "outcome")
+        """Where every pair's grade is from: query_id, doc_id, grade (null: none), origin, outcome; and, where the assessor was
+        calibrated, `expected`."""
+        means = ["expected"] if self.calibration is not None else []
+        return self.qrels.frame.select(*KEY, "grade", "origin", "outcome", *means)
 
     def write(self, path: str | os.PathLike[str]) -> Path:
         """Writes TREC qrels to `path` and the origins beside it, `<path>.origins.tsv`; returns the sidecar's path.
@@ -119,10 +148,13 @@ def expand(
     assessor: Qrels,
     *,
     pool: Pool | None = None,
-    policy: str = "human_first",
+    policy: str | Calibration = "human_first",
     relevant_from: int | None = None,
     scale: Scale | None = None,
     zero_fill: bool = False,
+    runs: Sequence[Run] = (),
+    measures: Iterable[str | Measure] = ("nDCG@10",),
+    teams: Mapping[str, str] | None = None,
 ) -> Expansion:
     """`human` with its holes filled from `assessor`.
 
@@ -130,10 +162,19 @@ def expand(
     `relevant_from`, or the scale's, or 1. `zero_fill` gives ungraded pairs a 0 whose origin says so; they still count as
     ungraded.
 
-    Raises UnknownName for a policy; Mismatch for grades off the `scale`, or `zero_fill` on a scale without 0.
+    Policy `human_first` fills in the assessor's grades as they are; `calibrated` (or a `Calibration` of your own) the human
+    grades that they stand for, which `nDCG(gain=expected)` reads as means. Given `runs`, they are scored by people's, the
+    assessor's and the mixed grades, and each, or each of the `teams` (tag → team), is left out in turn under the first measure.
+
+    Raises UnknownName for a policy; Mismatch for grades off the `scale`, or `zero_fill` on a scale without 0; InputError where
+    too few pairs are graded by both to calibrate.
     """
+    learnt = policy if isinstance(policy, Calibration) else None
+    policy = policy if isinstance(policy, str) else "calibrated"
     if policy not in POLICIES:
         raise UnknownName("policy", policy, POLICIES)
+    wanted = parse_measures(measures)
+    teams_of(runs, teams or {})
     if scale is not None:
         scale.fits(human.grades, human.name)
         scale.fits(assessor.grades, assessor.name)
@@ -143,6 +184,12 @@ def expand(
             )
     holes = (assessor if pool is None else pool).frame.select(KEY).join(human.graded, on=KEY, how="anti", maintain_order="left")
     found = holes.join(assessor.frame, on=KEY, how="inner", maintain_order="left")
+    warnings = _warnings(human, assessor, holes.height - found.height, scale)
+    if policy == "calibrated":
+        learnt = learnt or calibrate(human, assessor, scale=scale)
+        if unseen := learnt.unseen(found):
+            warnings += (f"{assessor.name} gives {unseen} only where people gave none: taken for the nearest that they share",)
+        found = learnt.applied(found)
     open_ = human.frame.filter(pl.col("grade").is_null()).join(found, on=KEY, how="anti", maintain_order="left")
     mixed = pl.concat(
         [human.graded.with_columns(new=False), found.with_columns(new=True), open_.with_columns(new=False)], how="diagonal"
@@ -155,8 +202,10 @@ def expand(
         empty = pl.col("grade").is_null()
         origin = pl.when(empty).then(pl.lit(ZERO_FILL)).otherwise(pl.col("origin"))
         frame = frame.with_columns(pl.col("grade").fill_null(0), origin=origin)
-    notes: Mapping[str, Any] = {"human": human.name, "assessor": assessor.name, "policy": policy}
-    return Expansion(
+    notes: dict[str, Any] = {"human": human.name, "assessor": assessor.name, "policy": policy}
+    if learnt is not None:
+        notes["calibration"] = learnt.json()
+    expansion = Expansion(
         qrels=Qrels(frame, f"{human.name}+{assessor.name}", notes),
         human=human.name,
         assessor=assessor.name,
@@ -165,8 +214,46 @@ def expand(
         per_query=_per_query(mixed, lowest),
         missing=missing,
         filled=ungraded.select(*KEY, "origin", "outcome") if zero_fill else ungraded.select(*KEY, "origin", "outcome").clear(),
-        warnings=_warnings(human, assessor, missing, scale),
+        warnings=warnings,
+        calibration=learnt,
     )
+    return _with_runs(expansion, human, assessor, runs, wanted, teams, pool, scale) if runs else expansion
+
+
+def _with_runs(
+    expansion: Expansion,
+    human: Qrels,
+    assessor: Qrels,
+    runs: Sequence[Run],
+    measures: Sequence[Measure],
+    teams: Mapping[str, str] | None,
+    pool: Pool | None,
+    scale: Scale | None,
+) -> Expansion:
+    """The expansion with what it does to the runs' scores. Where these cannot be had, it says why: the qrels are made."""
+    views = {human.name: human}
+    views["assessor" if assessor.name in views else assessor.name] = assessor
+    views["human and assessor" if "mixed" in views else "mixed"] = expansion.qrels
+    warnings = list(expansion.warnings)
+    pooled = human.graded if pool is None else human.graded.join(pool.frame.select(KEY), on=KEY, how="semi")
+    both = pooled.join(assessor.graded, on=KEY, how="semi").height
+    if both < pooled.height:
+        warnings.append(
+            f"{assessor.name} graded {both:,} of {counted(pooled.height, 'pair')} of the pool that people graded: its own scores "
+            "stand on fewer pairs than the mixed ones; let it judge the whole pool"
+        )
+    scores, left, reason = None, None, ""
+    try:
+        scores = evaluate(measures, runs, views, ranges=Unjudged.over(views.values(), scale, pool))
+        warnings += scores.warnings
+    except InputError as error:
+        warnings.append(f"the runs are not scored: {error}")
+    try:
+        depth = {} if pool is None else {"depth": pool.depth}
+        left = leave_out(measures[0], runs, human, filled={assessor.name: assessor}, teams=teams, **depth)
+    except InputError as error:
+        reason = str(error)
+    return replace(expansion, scores=scores, left_out=left, not_left_out=reason, warnings=tuple(warnings))
 
 
 def _per_query(mixed: pl.DataFrame, relevant_from: int) -> pl.DataFrame:

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from qrelkit.core.errors import InputError
+from qrelkit.core.errors import InputError, Mismatch
 from qrelkit.core.qrels import Qrels
-from qrelkit.core.records import Estimate, finite
+from qrelkit.core.records import Estimate
 from qrelkit.stats.agreement import kappa
 from qrelkit.stats.corrected import SEEN, quantile
 from qrelkit.stats.sampling import weights as label_weights
@@ -46,7 +46,7 @@ class Figure:
     def json(self) -> dict[str, Any]:
         sides = {"judge_only": self.judge, "human_only": self.human, "corrected": self.corrected}
         told = {name: one.json() for name, one in sides.items()}
-        return {"figure": self.name, "estimand": self.estimand, "labels": self.labels, "pairs": finite(self.pairs), **told}
+        return {"figure": self.name, "estimand": self.estimand, "labels": self.labels, "pairs": self.pairs, **told}
 
     def text(self) -> str:
         """One line for people."""
@@ -65,7 +65,7 @@ def figures(
 
     `kappa(rel=2)` is the kappa of the binary cut at 2; without rel it is unweighted over all grades. A kappa is about the pairs
     that the judge graded. `estimand`: these queries' pairs, or pairs of queries like these. Raises InputError for other names,
-    for a sample without a grade, and for a kappa of a judge on another scale.
+    for a sample without a grade; Mismatch for a kappa of a judge on another scale.
     """
     people = population(judge, human, levels=levels)
     if not len(people.labelled):
@@ -75,6 +75,11 @@ def figures(
         found = NAMED.fullmatch(name)
         if found is None:
             raise InputError(f"{name!r} is no figure of a pool; there are {', '.join(FIGURES)}, with (rel=2) for a cut")
+        off = sorted({grade for grade in judge.grades if grade >= 0} - set(people.levels))
+        if found[1] != "prevalence" and off:
+            raise Mismatch(
+                f"{judge.name} has grades {off} that are not on the people's scale {list(people.levels)}; a kappa is of one scale"
+            )
         cut = None if found[2] is None else int(found[2])
         out.append(_figure(name, found[1], cut, people, estimand))
     return out
@@ -157,16 +162,21 @@ def _estimated(people: Population, formula: Formula, estimand: Estimand) -> Esti
     table = _table(people, known)
     slopes = _slopes(formula, table)
     rows = slopes[people.stratum[people.labelled]]
-    thought = before[people.labelled]
+    thought = _shares(calibration.without)
     mean = (rows * thought).sum(axis=1)
     off = rows[np.arange(len(rows)), people.grade] - mean
     expected = np.sqrt(np.maximum((rows**2 * thought).sum(axis=1) - mean**2, 0))
-    weight, error = label_weights(people.probability, people.round, expected)
+    every = slopes[people.stratum]
+    uncertain = np.maximum((every**2 * before).sum(axis=1) - (every * before).sum(axis=1) ** 2, 0)
+    rest = float(np.delete(uncertain, people.labelled).sum())
+    weight, error = label_weights(people.probability, people.round, expected, rest=rest)
     value = formula(table) + float(off @ (weight - 1))
     if estimand == THESE:
         variance = SEEN * ((off * error) ** 2).sum() + (1 - SEEN) * ((expected * error) ** 2).sum()
         parts = (expected * error) ** 2
         df = parts.sum() ** 2 / (parts**2).sum() - 1 if parts.any() else np.inf
+        if rest > 0 and not expected.any():  # no label bears on the figure
+            variance, df = rest, 0.0
     else:
         influence = (known * slopes[people.stratum]).sum(axis=1)
         influence[people.labelled] += off * (weight - 1)
@@ -176,7 +186,9 @@ def _estimated(people: Population, formula: Formula, estimand: Estimand) -> Esti
 
 def _weighted(people: Population, formula: Formula, estimand: Estimand) -> Estimate:
     """A figure of the labels alone, each counted 1 / probability."""
-    weight, _ = label_weights(people.probability, people.round, np.ones(len(people.labelled)))
+    weight, _ = label_weights(
+        people.probability, people.round, np.ones(len(people.labelled)), rest=len(people) - len(people.labelled)
+    )
     cells = np.zeros((len(people.place), len(people.levels)))
     np.add.at(cells, (people.stratum[people.labelled], people.grade), weight)
     slopes = _slopes(formula, cells)

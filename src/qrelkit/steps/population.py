@@ -27,7 +27,8 @@ ENOUGH = 20  # labels after which people who never went beyond grade 1 are taken
 class Population:
     """`pairs` (query_id, doc_id, in the order of the arrays), their queries (`q`, places in `query_ids`) and the judge's
     labels: `stratum`, whose positions on the `levels` are `place` (NaN: no label). `labelled` are the places of the pairs that
-    people graded, `grade` what they said (a place on `levels`), with the `probability` and `round` of their drawing."""
+    people graded, `grade` what they said (a place on `levels`), with the `probability` and `round` of their drawing (round 0:
+    graded before anything was drawn)."""
 
     pairs: pl.DataFrame
     query_ids: pl.Series
@@ -51,6 +52,11 @@ class Population:
     def z(self) -> Floats:
         """(labelled × levels − 1): whether each graded pair reaches each level."""
         return (self.grade[:, None] >= np.arange(1, len(self.levels))).astype(np.float64)
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the labels say something of the pairs without one: some were drawn by chance, or there are no such pairs."""
+        return bool((self.round > 0).any() or self.complete.all())
 
     @cached_property
     def complete(self) -> npt.NDArray[np.bool_]:

@@ -1,6 +1,6 @@
 """report: what the other verbs found, brought together.
 
-collection, runs, pool, scores, comparisons, agreements, expansion, judgments, tallies  ─▶  Report  ─▶  page, JSON, text
+collection, runs, pool, scores, comparisons, decision, agreements, expansion, judgments, tallies  ─▶  Report  ─▶  page, JSON, text
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from qrelkit.core.qrels import Qrels
 from qrelkit.core.run import Run
 from qrelkit.measures.aggregate import Scores
 from qrelkit.reports.cases import PAIR, Shelf, cases
-from qrelkit.reports.headline import headline
+from qrelkit.reports.decisions import corrects
+from qrelkit.reports.headline import corrected, headline
 from qrelkit.reports.report import Report
 from qrelkit.reports.words import plural
 from qrelkit.steps.agreement import Agreement
 from qrelkit.steps.comparison import Differences, Ranking
 from qrelkit.steps.costs import cost_row
+from qrelkit.steps.decision import Decision
 from qrelkit.steps.expand import Expansion
 from qrelkit.steps.judge import Judged
 from qrelkit.steps.tally import Tally
@@ -37,9 +39,10 @@ class Evidence:
     """All that a report can rest on; whatever is absent is left out of the page.
 
     `scores`: one table whose qrels are the views (human, model, mixed …), or a table per view. `by`: tables made with `by`.
-    `qrels`: the assessors' grades by name, the reference first; `judgments`: a judge's rows that count, for its reasons.
-    `tallies`: what each stage took; that of `judged` is the stage `judge` unless another is given. `made`: how many judgments,
-    guidelines or descriptions came of it, and `batch_usd`: what its tokens would have cost by batch, where those are known.
+    `decision`: a judge corrected by people's sample, and `uncorrected`: why there is none. `qrels`: the assessors' grades by
+    name, the reference first; `judgments`: a judge's rows that count, for its reasons. `tallies`: what each stage took; that of
+    `judged` is the stage `judge` unless another is given. `made`: how many judgments, guidelines or descriptions came of it,
+    and `batch_usd`: what its tokens would have cost by batch, where those are known.
     """
 
     collection: Collection | None = None
@@ -50,6 +53,8 @@ class Evidence:
     qrels: Mapping[str, Qrels] = field(default_factory=dict)
     agreements: Sequence[Agreement] = ()
     comparisons: Sequence[Differences | Ranking] = ()
+    decision: Decision | None = None
+    uncorrected: str = ""
     expansion: Expansion | None = None
     judged: Judged | None = None
     judgments: pl.DataFrame | None = None
@@ -101,7 +106,10 @@ def report(
     compared = [pair for found in evidence.comparisons if isinstance(found, Differences) for pair in _pairs(found)]
     shelf = Shelf(collection=evidence.collection, left=thumbnails)
     differences = _differences(evidence, measures[0], shelf, queries, documents) if measures else []
-    said = headline(views, measures[0], compared) if measures and headline_says is None else headline_says or ()
+    decided = _decision(evidence.decision, evidence.uncorrected)
+    said = headline_says
+    if said is None:
+        said = corrected(decided) if corrects(decided) else headline(views, measures[0], compared) if measures else ()
     return Report.of(
         title=title,
         created=now,
@@ -114,9 +122,11 @@ def report(
         ],
         pool=_pool(evidence.pool),
         measures=measures,
+        decision=decided,
         scores=views,
         by=_by(evidence),
         pairs=compared,
+        conclusions=_conclusions(evidence),
         correlation=next((found for found in evidence.comparisons if isinstance(found, Ranking)), None),
         agreement=evidence.agreements,
         picture=evidence.picture,
@@ -163,7 +173,24 @@ def _measures(evidence: Evidence, measure: str | None) -> list[str]:
 
 def _pairs(found: Differences) -> Iterator[dict[str, Any]]:
     for pair in found.json()["pairs"]:
-        yield {**pair, "measure": found.measure}
+        yield {**pair, "measure": found.measure, "queries": found.queries}
+
+
+def _decision(found: Decision | None, reason: str) -> dict[str, Any]:
+    """As `compare --settle --json` has it, but for what it repeats of the first two systems; and what was corrected by whom."""
+    if found is None:
+        return {"reason": reason} if reason else {}
+    whole, one = found.json(), found.corrected
+    names = ("measure", "estimand", "design", "queries", "pairs_judged", "systems", "trust", "bend", "comparisons", "by", "plan")
+    kept = {name: whole[name] for name in (*names, "seconds_per_label", "sequential", "conclusions", "warnings") if name in whole}
+    return {"heading": one.heading, "judge": one.judge, "human": one.human, "labels": one.labels, **kept}
+
+
+def _conclusions(evidence: Evidence) -> dict[str, list[str]]:
+    """What may be said of the plain comparisons, and what may not."""
+    told = [found.conclusions for found in evidence.comparisons if isinstance(found, Differences)]
+    both = {"may": [s for one in told for s in one.may], "may_not": [s for one in told for s in one.may_not]}
+    return both if told else {}
 
 
 def _by(evidence: Evidence) -> dict[str, Any]:

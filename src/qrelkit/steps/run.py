@@ -16,23 +16,27 @@ from qrelkit.core.errors import InputError
 from qrelkit.core.pool import Pool
 from qrelkit.core.qrels import Qrels
 from qrelkit.measures.aggregate import Scores
+from qrelkit.measures.bounds import Unjudged
 from qrelkit.steps.agree import agree
 from qrelkit.steps.agreement import Agreement
 from qrelkit.steps.compare import compare
 from qrelkit.steps.comparison import Differences, Ranking
+from qrelkit.steps.decision import Decision, decide
 from qrelkit.steps.describe import Described, describe, images_to_describe
 from qrelkit.steps.evaluate import evaluate
 from qrelkit.steps.expand import Expansion, expand
 from qrelkit.steps.forgotten import forgotten
 from qrelkit.steps.guide import Guided, guide, newest, texts_of
 from qrelkit.steps.judge import Judged, found, judge, standing
+from qrelkit.steps.leave_out import leave_out
 from qrelkit.steps.plan import Line, Watch, queries_of
 from qrelkit.steps.tally import Tally
 
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """What the line brought; stages that were not part of it are None, and so is what a stop did not allow."""
+    """What the line brought; stages that were not part of it are None, and so is what a stop did not allow. `uncorrected`: why
+    people's grades do not correct the judge, where there are some that might have."""
 
     line: Line
     pool: Pool
@@ -47,6 +51,8 @@ class Done:
     by: Mapping[str, Scores] = field(default_factory=dict)
     differences: Differences | None = None
     ranking: Ranking | None = None
+    decision: Decision | None = None
+    uncorrected: str = ""
 
     @property
     def tallies(self) -> dict[str, Tally]:
@@ -145,11 +151,21 @@ def analysed(done: Done) -> Done:
         raise InputError(f"{model.name} gave no grade at all; the first reasons: {_reasons(done)}")
     people = list(line.human.values())
     if people:
-        expansion = expand(people[0], model, pool=done.pool, scale=line.scale)
+        expansion = _left_out(done, expand(people[0], model, pool=done.pool, scale=line.scale), people[0], model)
         excluded = line.excluded(done.pool)
         agreements = [agree(model, people, scale=line.scale, exclude=excluded, weights=line.weights, seed=line.seed)]
         done = replace(done, expansion=expansion, agreements=agreements)
     return compared(replace(done, views=views_of(done, model)))
+
+
+def _left_out(done: Done, expansion: Expansion, people: Qrels, model: Qrels) -> Expansion:
+    """The expansion with how far each system would move, had it not been in the pool; or with why nobody can tell."""
+    line = done.line
+    try:
+        left = leave_out(line.measures[0], line.runs, people, filled={model.name: model}, depth=done.pool.depth)
+    except InputError as error:
+        return replace(expansion, not_left_out=str(error))
+    return replace(expansion, left_out=left)
 
 
 def views_of(done: Done, model: Qrels) -> dict[str, Qrels]:
@@ -160,21 +176,52 @@ def views_of(done: Done, model: Qrels) -> dict[str, Qrels]:
 
 
 def compared(done: Done) -> Done:
-    """Scores under every view; the systems' differences under the first, and whether the second ranks them alike."""
+    """Scores under every view, and how far holes could move them; the systems' differences under the first view, and, where that
+    is people's, whether the second ranks the systems alike."""
     line = done.line
     views = list(done.views.values())
     dials: dict[str, Any] = {"weights": line.weights, "seed": line.seed}
-    scores = evaluate(line.measures, line.runs, done.views, **dials)
+    scores = evaluate(line.measures, line.runs, done.views, ranges=Unjudged.over(views, line.scale, done.pool), **dials)
     columns = [] if line.by is None else [line.by.select("query_id", name) for name in line.by.columns[1:]]
     by = {column.columns[1]: evaluate(line.measures, line.runs, views[0], by=column, **dials) for column in columns}
     done = replace(done, scores=scores, by=by)
     if len(line.runs) < 2:
         return done
     differences = compare(line.measures[0], line.runs, views[:1], **dials)
-    ranking = compare(line.measures[0], line.runs, views[:2], **dials) if line.human and len(views) > 1 else None
+    by_people = done.judged is None or views[0].name != done.judged.judge.name
+    ranking = compare(line.measures[0], line.runs, views[:2], **dials) if by_people and len(views) > 1 else None
     assert isinstance(differences, Differences)
     assert ranking is None or isinstance(ranking, Ranking)
     return replace(done, differences=differences, ranking=ranking)
+
+
+def decided(done: Done, people: Qrels | None, *, seconds: float | None = None, warnings: Sequence[str] = ()) -> Done:
+    """The judge corrected by `people`, a sample of human grades that was drawn by chance (`seconds`: their pace; `warnings`: what
+    must be said of it, also where there is none).
+
+    A sample leaves holes nearly everywhere, so the scores and comparisons beside it are then the judge's, and not people's with
+    the holes as 0. Where people graded every pair, these are by all of their grades; where nothing can be corrected,
+    `uncorrected` says why.
+    """
+    line = done.line
+    if done.judged is None or not done.views or len(line.runs) < 2:
+        return done
+    if people is None:
+        return replace(done, uncorrected="; ".join(warnings))
+    model, levels = done.judged.qrels(), line.scale.values if line.scale is not None else ()
+    dials: dict[str, Any] = {"levels": levels, "weights": line.weights, "seconds": seconds, "warnings": warnings}
+    try:
+        found = decide(line.measures[0], line.runs, model, people, sequential=True, **dials)
+    except InputError as error:
+        return replace(done, uncorrected="; ".join([str(error), *warnings]))
+    done = replace(done, decision=found)
+    theirs = [qrels.name for qrels in line.human.values()]
+    views = {name: view for name, view in done.views.items() if name not in theirs}
+    if found.corrected.design == "census":
+        if len(theirs) < 2:
+            return done
+        views = {people.name: people} | views
+    return compared(replace(done, views=views, ranking=None))
 
 
 def _reasons(done: Done) -> str:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from qrelkit.core.errors import InputError
 from qrelkit.core.qrels import Qrels
+from qrelkit.core.records import counted
 from qrelkit.core.run import Run
 from qrelkit.measures.parse import Measure, parse_measures
 from qrelkit.stats.sampling import FLOOR
@@ -35,9 +36,9 @@ SECONDS = 20.0  # that a label takes, where nobody's pace was measured
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """Of two systems: the better one's tag, or "" while it is open, after so many `labels`. `more`: about how many further labels
-    would settle it (0 once it is settled, None where even `MOST` would not). `z`: the difference in standard errors, at the
-    look that ended it or the last one, and `needed`: what |z| had to exceed there."""
+    """Of two systems: the better one's tag, or "" while it is open; `labels` is how many there were when it ended, or are now.
+    `more`: about how many further labels would settle it (0 once it is settled, None where even `most` would not). `z`: the
+    difference in standard errors, at the look that ended it or the last one, and `needed`: what |z| had to exceed there."""
 
     a: str
     b: str
@@ -46,6 +47,7 @@ class Verdict:
     more: int | None
     z: float
     needed: float
+    most: int = MOST
 
     @property
     def words(self) -> str:
@@ -61,10 +63,9 @@ class Verdict:
         if self.better:
             return f"{self.better} is better than {self.b if self.better == self.a else self.a} ({self.labels:,} labels)"
         if self.more is None:
-            return (
-                f"{self.a} or {self.b}: undecided, and not worth it: more than {MOST:,} further labels for so small a difference"
-            )
-        return f"{self.a} or {self.b}: undecided, about {self.more:,} more labels ({_time(self.more * seconds)})"
+            far = f"more than {self.most:,} further labels for so small a difference"
+            return f"{self.a} or {self.b}: undecided, and not worth it: {far}"
+        return f"{self.a} or {self.b}: undecided, about {counted(self.more, 'more label')} ({_time(self.more * seconds)})"
 
 
 def settle(
@@ -89,9 +90,8 @@ def settle(
     people = population(judge, human, levels=levels)
     share = share_of(people, weights)
     a, b = np.triu_indices(len(runs), 1)
-    value, sd, df = looks(one, runs, judge, human, people, share, a, b)
-    z = np.divide(value, sd, out=np.sign(value) * np.inf, where=sd > 0)
-    z[np.isnan(z)] = 0.0
+    value, sd, df, seen = looks(one, runs, judge, human, people, share, a, b)
+    z = np.divide(value, sd, out=np.copysign(np.where(value == 0, 0.0, np.inf), value), where=sd > 0)
     before = Effort.of(people.until(-1), runs, one, share)
     needed = limits(z, 1 / np.maximum(sd, 1e-9) ** 2, df, half=USUAL / before.mass(a, b))
     ended = np.abs(z) > needed
@@ -106,10 +106,9 @@ def settle(
         at = int(ended[:, i].argmax()) if ended[:, i].any() else -1
         better = "" if not ended[:, i].any() else runs[x if value[at, i] > 0 else y].tag
         left = 0 if better else None if more[i] > most else math.ceil(more[i])
-        z_, needed_ = (float(z[at, i]), float(needed[at, i])) if len(z) else (0.0, math.inf)
-        out.append(
-            Verdict(a=runs[x].tag, b=runs[y].tag, better=better, labels=len(people.labelled), more=left, z=z_, needed=needed_)
-        )
+        z_, needed_, labels = (float(z[at, i]), float(needed[at, i]), int(seen[at])) if len(z) else (0.0, math.inf, 0)
+        told = Verdict(a=runs[x].tag, b=runs[y].tag, better=better, labels=labels, more=left, z=z_, needed=needed_, most=most)
+        out.append(told)
     return out
 
 
@@ -119,19 +118,19 @@ def _time(seconds: float) -> str:
 
 def looks(
     measure: Measure, runs: Sequence[Run], judge: Qrels, human: Qrels | None, people: Population, share: Floats, a: Ints, b: Ints
-) -> tuple[Floats, Floats, Floats]:
+) -> tuple[Floats, Floats, Floats, Ints]:
     """(looks × pairs of systems) the differences and their standard errors at the end of every round, and (looks) their
-    degrees of freedom. A look too early for an interval is as if it had not been."""
+    degrees of freedom and labels. A look too early for an interval is as if it had not been."""
     found = []
     for last in np.unique(people.round):
         so_far = people.until(int(last))
-        if human is None or (so_far.design == "by query" and so_far.complete.sum() < 2):
+        if human is None or not so_far.drawn or (so_far.design == "by query" and so_far.complete.sum() < 2):
             continue
         means = Samples(measure, runs, judge, human, so_far).corrected(share, True)
-        found.append((*means.differences(a, b), means.df))
+        found.append((*means.differences(a, b), means.df, len(so_far.labelled)))
     shape = (len(found), len(a))
     value, sd = (np.array([look[i] for look in found], dtype=np.float64).reshape(shape) for i in (0, 1))
-    return value, sd, np.array([look[2] for look in found])
+    return value, sd, np.array([look[2] for look in found]), np.array([look[3] for look in found], dtype=np.int64)
 
 
 def limits(z: Floats, information: Floats, df: Floats, *, half: Floats) -> Floats:
@@ -204,7 +203,8 @@ def further(
     people: Population, runs: Sequence[Run], measure: Measure, share: Floats, a: Ints, b: Ints, value: Floats, sd: Floats
 ) -> Floats:
     """(pairs of systems): about how many more labels settle each, drawn for all of them, if the differences are `value` (known
-    so far to `sd`, 0 where nothing is known). With Holm's method the easiest pairs must pass the highest hurdle."""
+    so far to `sd`, 0 where nothing is known); no number does where there is none. With Holm's method the easiest pairs must pass
+    the highest hurdle."""
     from scipy.special import ndtri
 
     known = 1 / np.maximum(sd, 1e-9) ** 2 if sd.any() else np.zeros(len(a))
@@ -213,4 +213,4 @@ def further(
     hurdle = np.empty(len(a))
     hurdle[ease] = GOAL * ndtri(1 - ALPHA / 2 / np.arange(len(a), 0, -1)) / ndtri(1 - ALPHA / 2)
     wanted = np.maximum((hurdle / np.maximum(np.abs(value), 1e-9)) ** 2 - known, 1e-9)
-    return np.maximum(effort.labels(1 / wanted, a, b), 1.0)
+    return np.where(value == 0, np.inf, np.maximum(effort.labels(1 / wanted, a, b), 1.0))

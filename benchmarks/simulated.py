@@ -1,0 +1,226 @@
+"""Do 95 % intervals of corrected estimates hold the truth 95 times in 100? Generated collections, where the truth is known.
+
+    python benchmarks/simulated.py [--resamples 2000] [--seed 0] [--quick]
+
+Two systems, 40 queries of 40 documents, grades 0–3, and a judge that is lenient by a different amount with every query and
+inflates what system A ranks high. People grade by pair (evenly, or by the rule `decision`, in rounds) or whole queries; intervals
+are for the mean over these queries, or over queries like these (every resample then has new queries).
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from qrelkit.core.qrels import Qrels
+from qrelkit.core.run import Run
+from qrelkit.measures.linear import Chances, Placed, expected
+from qrelkit.measures.parse import Measure, parse_measure
+from qrelkit.stats.corrected import Means, by_query, quantile
+from qrelkit.stats.sampling import FLOOR, draw, probabilities
+from qrelkit.steps.choose import sizes
+from qrelkit.steps.correction import Side
+from qrelkit.steps.population import Population, population
+
+MEASURES = ("DCG@10", "P@10", "RBP", "nDCG@10", "R@20", "AP")
+LOOKS = (60, 100, 200, 400, 800)
+ROUNDS = (20, 20, 20, 40, 100, 200, 400)  # the sample grows in these steps and is looked at where it reaches LOOKS
+QUERIES, DOCUMENTS = 40, 40
+SUPER = 2000  # queries that “queries like these” are drawn from
+
+
+@dataclass(frozen=True, kw_only=True)
+class World(Population):
+    """A population of which everything is known. `said` (pairs) is what people would say of each pair, `ranks` (systems × pairs)
+    where each system has it, 0 for not retrieved. A run is named by its place among the systems."""
+
+    said: Any
+    ranks: Any
+
+    @staticmethod
+    def of(judge: Qrels, human: Qrels, runs: Sequence[Run]) -> World:
+        whole = population(judge, human)
+        ranks = np.zeros((len(runs), len(whole)), np.int64)
+        placed = whole.placed(runs)
+        for row, pair, rank in zip(ranks, placed.pair, placed.rank, strict=True):
+            row[pair] = rank
+        given = {field.name: getattr(whole, field.name) for field in fields(whole)}
+        return World(**given, said=whole.grade, ranks=ranks)
+
+    def placed(self, runs: Sequence[Any], measures: Sequence[Measure] = ()) -> Placed:
+        deep = max(measure.cutoff or 10**9 for measure in measures) if measures else 10**9
+        ranks = [np.where(self.ranks[run] <= deep, self.ranks[run], 0) for run in runs]
+        at = [np.flatnonzero(rank) for rank in ranks]
+        retrieved = np.stack([np.bincount(self.q[pair], minlength=self.queries) for pair in at])
+        return Placed(pair=at, rank=[rank[pair] for rank, pair in zip(ranks, at, strict=True)], retrieved=retrieved)
+
+    def asked(self, at: Any, probability: Any, round_: Any) -> World:
+        """The population as it is known once people graded the pairs `at`."""
+        order = np.argsort(at)
+        drawn = {"probability": probability[order], "round": round_[order]}
+        return replace(self, labelled=at[order], grade=self.said[at[order]], **drawn)
+
+    def values(self, measure: Measure, runs: Sequence[int], grades: Any = None) -> Any:
+        """(systems × queries): the measure's values where `grades` (places on the levels) are certain; people's by default."""
+        sure = (self.said if grades is None else grades)[:, None] >= np.arange(1, len(self.levels))
+        none = np.zeros(self.queries)
+        known = Chances(q=self.q, queries=self.queries, levels=self.levels, at_least=sure.astype(float), loose=none)
+        return expected(measure, self.placed(runs, [measure]), known).value
+
+    def judged(self, measure: Measure, runs: Sequence[int]) -> Any:
+        return self.values(measure, runs, self.place[self.stratum])
+
+    def only(self, pairs: Any) -> World:
+        """These pairs alone, whose queries are numbered anew; `pairs` are places in the order of their queries."""
+        kept, q = np.unique(self.q[pairs], return_inverse=True)
+        return self._taken(pairs, q, kept)
+
+    def resampled(self, queries: Any) -> World:
+        """These queries with all their pairs, the same query as often as it is named."""
+        first = np.searchsorted(self.q, np.arange(self.queries + 1))
+        lengths = first[queries + 1] - first[queries]
+        inside = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        return self._taken(np.repeat(first[queries], lengths) + inside, np.repeat(np.arange(len(queries)), lengths), queries)
+
+    def _taken(self, pairs: Any, q: Any, queries: Any) -> World:
+        none = np.empty(0, np.int64)
+        taken = {"stratum": self.stratum[pairs], "said": self.said[pairs], "ranks": self.ranks[:, pairs], "q": q}
+        bare = replace(self, labelled=none, grade=none, probability=np.empty(0), round=none)
+        return replace(bare, pairs=self.pairs[pairs], query_ids=self.query_ids[queries], **taken)
+
+
+def grown(world: World, rule: str, runs: Sequence[int], measure: Measure, rng: Any, *, rounds: Sequence[int] = ROUNDS) -> Iterator[World]:
+    """A sample by pair that grows as `steps.choose` lets it grow; what is known after every round."""
+    at, chance, round_ = np.empty(0, np.int64), np.empty(0), np.empty(0, np.int64)
+    for number, n in enumerate(rounds, 1):
+        known = world.asked(at, chance, round_)
+        open_ = np.setdiff1d(np.arange(len(world)), at)
+        p = probabilities(sizes(known, rule, runs, measure)[open_], n, floor=1.0 if rule == "uniform" else FLOOR)
+        drawn = draw(p, rng)
+        at, chance = np.concatenate([at, open_[drawn]]), np.concatenate([chance, p[drawn]])
+        round_ = np.concatenate([round_, np.full(len(drawn), number)])
+        yield world.asked(at, chance, round_)
+
+
+def told(means: Means, truth: Any) -> tuple[float, ...]:
+    """Of the first system less the second: does the interval hold the truth, is it settled, wrongly, error and half width; and
+    does the first system's own interval hold its truth."""
+    value, sd = means.differences(np.array([0]), np.array([1]))
+    half = quantile(means.df) * sd[0] if sd[0] > 0 else 0.0
+    own = quantile(means.df) * means.sd[0] if means.sd[0] > 0 else 0.0
+    off = value[0] - (truth[0] - truth[1])
+    settled = abs(value[0]) > half
+    wrong = settled and value[0] * (truth[0] - truth[1]) < 0
+    return abs(off) <= half + 1e-12, settled, wrong, off, half, abs(means.value[0] - truth[0]) <= own + 1e-12
+
+
+def by_pairs(known: World, runs: Sequence[int], measure: Measure, truth: Any, these: bool) -> list[tuple[float, ...]]:
+    """What both sides, and what people alone tell."""
+    placed, share = known.placed(runs, [measure]), np.full(known.queries, 1 / known.queries)
+    return [told(Side(measure, side, placed).means(share, these), truth) for side in (known, known.without_judge())]
+
+
+def by_queries(world: World, runs: Sequence[int], measure: Measure, labels: int, truth: Any, these: bool, rng: Any) -> list[tuple[float, ...]]:
+    """The same where so many queries are wholly graded as the labels pay for on average, two at least."""
+    m = int(np.clip(round(labels / len(world) * world.queries), 2, world.queries))
+    sampled = np.sort(rng.choice(world.queries, m, replace=False))
+    human, judge = world.values(measure, runs), world.judged(measure, runs)
+    return [told(by_query(human[:, sampled], judge, sampled, these=these, weight=w), truth) for w in (None, 0.0)]
+
+
+def generated(queries: int, seed: int, *, biased: float = 0.7, lenient: float = 0.5) -> World:
+    """Queries whose documents have a latent relevance; A ranks by it a little better than B, and the judge is biased to A."""
+    rng = np.random.default_rng(seed)
+    shape = (queries, DOCUMENTS)
+    relevance = rng.normal(size=shape) + rng.normal(0, 0.6, (queries, 1))
+    a, b = relevance + rng.normal(0, 1.0, shape), relevance + rng.normal(0, 1.15, shape)
+    people = relevance + rng.normal(0, 0.3, shape)
+    judge = relevance + rng.normal(0, 0.6, shape) + rng.normal(0.3, lenient, (queries, 1)) + biased * (a - relevance)
+    ids = pl.DataFrame({"query_id": np.repeat([f"q{i:05}" for i in range(queries)], DOCUMENTS)})
+    ids = ids.with_columns(doc_id=pl.Series(np.tile([f"d{i:02}" for i in range(DOCUMENTS)], queries)))
+
+    def graded(latent: Any, name: str) -> Qrels:
+        return Qrels.of(ids.with_columns(grade=pl.Series(np.digitize(latent.ravel(), [0.6, 1.3, 2.0]))), name)
+
+    def run(score: Any, tag: str) -> Run:
+        top = (-score).argsort(axis=1).argsort(axis=1).ravel() < 20
+        return Run.of(ids.with_columns(score=pl.Series(score.ravel())).filter(top), tag)
+
+    return World.of(graded(judge, "judge"), graded(people, "people"), [run(a, "A"), run(b, "B")])
+
+
+def resample(task: tuple[str, bool, Sequence[str], int, int, Sequence[int]]) -> dict[tuple[str, str, int], list[list[tuple[float, ...]]]]:
+    """Some resamples of one design and estimand: (measure, design, labels) → what both sides, and people alone, told each time."""
+    design, these, names, first, count, looks = task
+    rounds = np.diff([0, *[n for n in np.cumsum(ROUNDS) if n <= max(looks)]])
+    out: dict[tuple[str, str, int], list[list[tuple[float, ...]]]] = {}
+    big = generated(SUPER, 0)
+    measures = [parse_measure(name) for name in names]
+    truths = {measure: big.values(measure, (0, 1)).mean(axis=1) for measure in measures}
+    for k in range(first, first + count):
+        rng = np.random.default_rng([k, these])
+        world = big.resampled(rng.integers(0, SUPER, QUERIES))
+        for i, measure in enumerate(measures):
+            truth = world.values(measure, (0, 1)).mean(axis=1) if these else truths[measure]
+            if design == "query":
+                for labels in looks:
+                    found = by_queries(world, (0, 1), measure, labels, truth, these, rng)
+                    out.setdefault((names[i], design, labels), []).append(found)
+                continue
+            for known in grown(world, design, (0, 1), measure, np.random.default_rng([k, i]), rounds=rounds):
+                if len(known.labelled) in looks:
+                    found = by_pairs(known, (0, 1), measure, truth, these)
+                    out.setdefault((names[i], design, len(known.labelled)), []).append(found)
+    return out
+
+
+def table(found: dict[Any, list[list[tuple[float, ...]]]], looks: Sequence[int]) -> list[str]:
+    """One line per measure and design: coverage of the difference (and of A's value) at each number of labels, both and people."""
+    lines = []
+    for name, design in dict.fromkeys(key[:2] for key in found):
+        cells = []
+        for labels in looks:
+            a = np.array(found[name, design, labels], dtype=float)
+            cells.append(f"{a[:, 0, 0].mean():6.1%}{a[:, 0, 5].mean():6.1%}{a[:, 1, 0].mean():6.1%}")
+        last = np.array(found[name, design, looks[-1]], dtype=float)[:, 0, 3]
+        lines.append(f"{name:8} {design:9}" + " |".join(cells) + f" | {last.mean():+.4f} of {last.std():.4f}")
+    return lines
+
+
+def joined(parts: Sequence[dict[Any, list[Any]]]) -> dict[Any, list[Any]]:
+    out: dict[Any, list[Any]] = {}
+    for part in parts:
+        for key, rows in part.items():
+            out.setdefault(key, []).extend(rows)
+    return out
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--resamples", type=int, default=2000)
+    options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--measures", default=",".join(MEASURES))
+    options.add_argument("--designs", default="uniform,decision,query")
+    chosen = options.parse_args()
+    names = chosen.measures.split(",")
+    for these in (True, False):
+        print(f"\nmean over {'these queries' if these else 'queries like these'}, {chosen.resamples} resamples; coverage of A − B by both")
+        print("sides, of A alone, of A − B by people alone, at labels " + ", ".join(map(str, LOOKS)) + "; bias at the last")
+        for design in chosen.designs.split(","):
+            started, part = time.perf_counter(), max(1, chosen.resamples // 8)
+            starts = range(chosen.seed, chosen.seed + chosen.resamples, part)
+            tasks = [(design, these, names, k, part, LOOKS) for k in starts]
+            with ProcessPoolExecutor(2) as pool:
+                found = joined(list(pool.map(resample, tasks)))
+            print("\n".join(table(found, LOOKS)), f"{time.perf_counter() - started:.0f} s", sep="\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()
