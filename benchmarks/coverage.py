@@ -1,11 +1,12 @@
 """Corrected estimates on TREC DL 2019: do 95 % intervals hold the truth, and how much do few human grades settle?
 
-    python benchmarks/coverage.py [--resamples 2000] [--shared 500] [--only pair,query,shared]
+    python benchmarks/coverage.py [--resamples 2000] [--shared 500] [--only pair,query,shared] [--processes 2]
 
 The truth is what the full human grades say. Intervals: of the difference of two runs, drawn at random from the 37 for every
-resample, in two populations: the whole pool (9,260 pairs, 215 a query), and the two systems' own pool to depth 10 (about 14 a query; the
-truth is then that of the grades within it). By pair the labels come in rounds of 20, 20, 20, 40, 100, 200, 400; by query there are so
-many whole queries as the labels pay for, two at least. Shared: labels drawn once for the decisions between all 37 runs.
+resample, in two populations: the whole pool (9,260 pairs, 215 a query), and the two systems' own pool to depth 10 (about 14 a
+query; the truth is then that of the grades within it). By pair the labels come in rounds of 20, 20, 20, 40, 100, 200, 400; by
+query there are so many whole queries as the labels pay for, two at least. Shared: labels drawn once for the decisions between
+all 37 runs; which of their differences they settle, and how well the runs are ranked.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ def material() -> tuple[World, Any, list[tuple[int, int]]]:
 def pool_of(name: str, runs: Sequence[int]) -> World:
     world = material()[0]
     ranks = world.ranks[list(runs)]
-    return world if name == "whole" else world.only(np.flatnonzero(((ranks > 0) & (ranks <= 10)).any(axis=0)))
+    pool = world if name == "whole" else world.only(np.flatnonzero(((ranks > 0) & (ranks <= 10)).any(axis=0)))
+    return pool.between(runs)
 
 
 def two(rng: Any) -> tuple[int, int]:
@@ -93,6 +95,7 @@ def shared(task: tuple[str, str, int, int]) -> Told:
     rule, steps, first, count = task
     world, true, different = material()
     measure, runs = parse_measure("nDCG@10"), tuple(range(len(world.ranks)))
+    world = world.between(runs)
     placed, share = world.placed(runs, [measure]), np.full(world.queries, 1 / world.queries)
     judged = world.judged(measure, runs).mean(axis=1)
     out: Told = {}
@@ -159,7 +162,8 @@ def main() -> None:
         else:
             tasks = [("decision", "4 × 100"), ("uniform", "4 × 100"), ("decision", "growing")]
             found = spread(shared, tasks, chosen.shared, chosen.processes)
-            print(f"{'37 runs, shared labels':32}settled  wrong  coverage | people: settled wrong coverage | tau: judge corrected shrunk people")
+            print(f"{'37 runs, shared labels':32}settled  wrong  coverage | people: settled wrong coverage | ", end="")
+            print("tau: judge corrected shrunk people")
             for (rule, steps, labels), rows in found.items():
                 m = np.array(rows).mean(axis=0)
                 shown = "".join(f"{x:9.2%}" for x in m[:6]) + " |" + "".join(f"{x:8.3f}" for x in m[6:])

@@ -27,13 +27,14 @@ from qrelkit.stats.corrected import Means, by_query, quantile
 from qrelkit.stats.sampling import FLOOR, draw, probabilities
 from qrelkit.steps.choose import sizes
 from qrelkit.steps.correction import Side
-from qrelkit.steps.population import Population, population
+from qrelkit.steps.population import FADING, Population, population
 
 MEASURES = ("DCG@10", "P@10", "RBP", "nDCG@10", "R@20", "AP")
 LOOKS = (60, 100, 200, 400, 800)
 ROUNDS = (20, 20, 20, 40, 100, 200, 400)  # the sample grows in these steps and is looked at where it reaches LOOKS
 QUERIES, DOCUMENTS = 40, 40
 SUPER = 2000  # queries that “queries like these” are drawn from
+Told = tuple[float, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,13 @@ class World(Population):
         at = [np.flatnonzero(rank) for rank in ranks]
         retrieved = np.stack([np.bincount(self.q[pair], minlength=self.queries) for pair in at])
         return Placed(pair=at, rank=[rank[pair] for rank, pair in zip(ranks, at, strict=True)], retrieved=retrieved)
+
+    def between(self, runs: Sequence[int]) -> World:
+        """The population in the eyes of these runs: what they rank high is likelier to be relevant (`population(runs=…)`)."""
+        ranks = self.ranks[list(runs)]
+        share = np.where(ranks > 0, (1 + FADING) / (ranks + FADING), 0.0).mean(axis=0)
+        grid = np.round(share * 50) / 50
+        return replace(self, support=grid - grid.mean())
 
     def asked(self, at: Any, probability: Any, round_: Any) -> World:
         """The population as it is known once people graded the pairs `at`."""
@@ -91,12 +99,14 @@ class World(Population):
 
     def _taken(self, pairs: Any, q: Any, queries: Any) -> World:
         none = np.empty(0, np.int64)
-        taken = {"stratum": self.stratum[pairs], "said": self.said[pairs], "ranks": self.ranks[:, pairs], "q": q}
+        taken = {name: getattr(self, name)[pairs] for name in ("stratum", "support", "said")}
         bare = replace(self, labelled=none, grade=none, probability=np.empty(0), round=none)
-        return replace(bare, pairs=self.pairs[pairs], query_ids=self.query_ids[queries], **taken)
+        return replace(bare, pairs=self.pairs[pairs], query_ids=self.query_ids[queries], q=q, ranks=self.ranks[:, pairs], **taken)
 
 
-def grown(world: World, rule: str, runs: Sequence[int], measure: Measure, rng: Any, *, rounds: Sequence[int] = ROUNDS) -> Iterator[World]:
+def grown(
+    world: World, rule: str, runs: Sequence[int], measure: Measure, rng: Any, *, rounds: Sequence[int] = ROUNDS
+) -> Iterator[World]:
     """A sample by pair that grows as `steps.choose` lets it grow; what is known after every round."""
     at, chance, round_ = np.empty(0, np.int64), np.empty(0), np.empty(0, np.int64)
     for number, n in enumerate(rounds, 1):
@@ -109,7 +119,7 @@ def grown(world: World, rule: str, runs: Sequence[int], measure: Measure, rng: A
         yield world.asked(at, chance, round_)
 
 
-def told(means: Means, truth: Any) -> tuple[float, ...]:
+def told(means: Means, truth: Any) -> Told:
     """Of the first system less the second: does the interval hold the truth, is it settled, wrongly, error and half width; and
     does the first system's own interval hold its truth."""
     value, sd = means.differences(np.array([0]), np.array([1]))
@@ -121,13 +131,13 @@ def told(means: Means, truth: Any) -> tuple[float, ...]:
     return abs(off) <= half + 1e-12, settled, wrong, off, half, abs(means.value[0] - truth[0]) <= own + 1e-12
 
 
-def by_pairs(known: World, runs: Sequence[int], measure: Measure, truth: Any, these: bool) -> list[tuple[float, ...]]:
+def by_pairs(known: World, runs: Sequence[int], measure: Measure, truth: Any, these: bool) -> list[Told]:
     """What both sides, and what people alone tell."""
     placed, share = known.placed(runs, [measure]), np.full(known.queries, 1 / known.queries)
     return [told(Side(measure, side, placed).means(share, these), truth) for side in (known, known.without_judge())]
 
 
-def by_queries(world: World, runs: Sequence[int], measure: Measure, labels: int, truth: Any, these: bool, rng: Any) -> list[tuple[float, ...]]:
+def by_queries(world: World, runs: Sequence[int], measure: Measure, labels: int, truth: Any, these: bool, rng: Any) -> list[Told]:
     """The same where so many queries are wholly graded as the labels pay for on average, two at least."""
     m = int(np.clip(round(labels / len(world) * world.queries), 2, world.queries))
     sampled = np.sort(rng.choice(world.queries, m, replace=False))
@@ -156,17 +166,17 @@ def generated(queries: int, seed: int, *, biased: float = 0.7, lenient: float = 
     return World.of(graded(judge, "judge"), graded(people, "people"), [run(a, "A"), run(b, "B")])
 
 
-def resample(task: tuple[str, bool, Sequence[str], int, int, Sequence[int]]) -> dict[tuple[str, str, int], list[list[tuple[float, ...]]]]:
-    """Some resamples of one design and estimand: (measure, design, labels) → what both sides, and people alone, told each time."""
+def resample(task: tuple[str, bool, Sequence[str], int, int, Sequence[int]]) -> dict[Any, list[list[Told]]]:
+    """Some resamples of one design and estimand: (measure, design, labels) → what both sides and people alone told each time."""
     design, these, names, first, count, looks = task
     rounds = np.diff([0, *[n for n in np.cumsum(ROUNDS) if n <= max(looks)]])
-    out: dict[tuple[str, str, int], list[list[tuple[float, ...]]]] = {}
+    out: dict[Any, list[list[Told]]] = {}
     big = generated(SUPER, 0)
     measures = [parse_measure(name) for name in names]
     truths = {measure: big.values(measure, (0, 1)).mean(axis=1) for measure in measures}
     for k in range(first, first + count):
         rng = np.random.default_rng([k, these])
-        world = big.resampled(rng.integers(0, SUPER, QUERIES))
+        world = big.resampled(rng.integers(0, SUPER, QUERIES)).between((0, 1))
         for i, measure in enumerate(measures):
             truth = world.values(measure, (0, 1)).mean(axis=1) if these else truths[measure]
             if design == "query":
@@ -181,8 +191,8 @@ def resample(task: tuple[str, bool, Sequence[str], int, int, Sequence[int]]) -> 
     return out
 
 
-def table(found: dict[Any, list[list[tuple[float, ...]]]], looks: Sequence[int]) -> list[str]:
-    """One line per measure and design: coverage of the difference (and of A's value) at each number of labels, both and people."""
+def table(found: dict[Any, list[list[Told]]], looks: Sequence[int]) -> list[str]:
+    """One line per measure and design: at each number of labels, how often the intervals hold the truth."""
     lines = []
     for name, design in dict.fromkeys(key[:2] for key in found):
         cells = []
@@ -211,8 +221,10 @@ def main() -> None:
     chosen = options.parse_args()
     names = chosen.measures.split(",")
     for these in (True, False):
-        print(f"\nmean over {'these queries' if these else 'queries like these'}, {chosen.resamples} resamples; coverage of A − B by both")
-        print("sides, of A alone, of A − B by people alone, at labels " + ", ".join(map(str, LOOKS)) + "; bias at the last")
+        print(
+            f"\nmean over {'these queries' if these else 'queries like these'}, {chosen.resamples} resamples: coverage of A − B,"
+        )
+        print("of A, and of A − B by people alone, at " + ", ".join(map(str, LOOKS)) + " labels; error at the last: mean of sd")
         for design in chosen.designs.split(","):
             started, part = time.perf_counter(), max(1, chosen.resamples // 8)
             starts = range(chosen.seed, chosen.seed + chosen.resamples, part)

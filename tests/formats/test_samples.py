@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 
 from qrelkit.core.errors import InputError, Mismatch
-from qrelkit.formats.samples import probabilities_path, read_sample, write_probabilities
+from qrelkit.core.qrels import Qrels
+from qrelkit.formats.samples import probabilities_path, read_sample, write_probabilities, write_sample
 
 GRADES = "q1 0 007 2\nq1 0 8 0\n"
 DRAWN = "q1\t007\t0.25\t1\nq1\t8\t0.5\t2\n"
@@ -93,6 +94,14 @@ def test_what_is_no_text_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "people.prob.tsv").write_bytes(b"\xff\xfe\x00q")
     with pytest.raises(InputError, match=r"people\.prob\.tsv: cannot be read as UTF-8"):
         read_sample(file)
+
+
+def test_a_sample_is_written_with_its_probabilities(tmp_path: Path) -> None:
+    before = read_sample(sample(tmp_path, DRAWN))
+    write_sample(before, tmp_path / "again.qrels")
+    assert rows(read_sample(str(tmp_path / "again.qrels")).frame) == rows(before.frame)
+    with pytest.raises(InputError, match="has no column 'probability', so it is no sample"):
+        write_sample(Qrels(before.frame.drop("probability"), "people"), tmp_path / "plain.qrels")
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:

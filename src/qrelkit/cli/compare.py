@@ -41,14 +41,16 @@ def compare(
     its judge corrected by what people graded.
     """
     from qrelkit.cli.deciding import Asked, put_decision
-    from qrelkit.cli.output import in_a_pipe, put_json, put_statistics, put_text, warn
+    from qrelkit.cli.output import in_a_pipe, put_json, put_statistics, put_text, say, warn
     from qrelkit.core.errors import InputError
     from qrelkit.formats.files import column_map, distinct_runs, group_of, named_qrels, read_any_qrels, weight_of
     from qrelkit.formats.samples import read_sample
     from qrelkit.project.deciding import decision_of, split_names
     from qrelkit.project.line import line_of
+    from qrelkit.project.review import sample
     from qrelkit.steps.compare import compare as contrast
-    from qrelkit.steps.run import known
+    from qrelkit.steps.families import family_warnings, models_of
+    from qrelkit.steps.run import decided, known
 
     try:
         ks = [int(k) for k in tops.split(",")]
@@ -64,14 +66,18 @@ def compare(
     if judge or human:
         if not (judge and runs and measure) or qrels:
             raise InputError("--judge (and --human, once people graded) go with a measure and --runs, and without --qrels")
-        sample = read_sample(human, columns=renamed) if human else None
+        graded = read_sample(human, columns=renamed) if human else None
         told = Asked(measure=measure, seconds=seconds, **asked)  # type: ignore[arg-type]
-        put_decision(told, systems, read_any_qrels(judge, columns=renamed), sample, form, **split)
+        grader = read_any_qrels(judge, columns=renamed)
+        families = family_warnings(models_of(systems), [grader.name])
+        put_decision(told, systems, grader, graded, form, warnings=families, **split)
         return
     if not qrels and not runs:
         refuse_without_files(collapse=collapse, parents=parents, columns=columns)
         with open_project(project) as opened:
-            if settle or plan or next_pairs:
+            if next_pairs:
+                raise InputError("in a project people grade sheets: `qrelkit review --to SHEET.csv --choose decision -n 20`")
+            if settle or plan:
                 found = decision_of(opened, measure, tags)
                 told = Asked(measure=found.measure, seconds=seconds or found.seconds, **asked)  # type: ignore[arg-type]
                 further = {
@@ -80,9 +86,12 @@ def compare(
                     "weights": weights or found.weights,
                     "by": split["by"],
                 }
-                put_decision(told, found.runs, found.judge, found.human, form, **further)
+                if put_decision(told, found.runs, found.judge, found.human, form, **further):
+                    between = f" --between {' '.join(tags)}" if tags else ""
+                    say(f"next: qrelkit review --to next.csv --choose decision{between} --measure {told.measure} -n {n}")
                 return
-            done = known(line_of(opened))
+            people, told_of = sample(opened)
+            done = decided(known(line_of(opened)), people, warnings=told_of)
             split["weights"] = weights or opened.weights()
         systems = [run for run in done.line.runs if not tags or run.tag in tags]
         named, measure = list(done.views.values())[:1], measure or str(done.line.measures[0])

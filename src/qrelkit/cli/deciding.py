@@ -27,8 +27,8 @@ class Asked:
     seed: int
 
 
-def put_decision(asked: Asked, runs: Sequence[Run], judge: Qrels, human: Qrels | None, form: str, **options: Any) -> None:
-    """Decides, prints, and writes the next pairs to grade where they were asked for and something is undecided."""
+def put_decision(asked: Asked, runs: Sequence[Run], judge: Qrels, human: Qrels | None, form: str, **options: Any) -> bool:
+    """Decides, prints, and writes the next pairs to grade where they were asked for and something is undecided, which it says."""
     from qrelkit.cli.output import in_a_pipe, put_json, put_text, warn
     from qrelkit.core.errors import InputError
     from qrelkit.steps.corrected import LIKE
@@ -38,6 +38,8 @@ def put_decision(asked: Asked, runs: Sequence[Run], judge: Qrels, human: Qrels |
     if asked.settle and estimand == LIKE:
         raise InputError("--settle is about these queries; more labels cannot settle what more queries would say")
     dials = {"sequential": asked.settle, "plan": asked.plan, "estimand": estimand, "most": asked.most, "seconds": asked.seconds}
+    if asked.next_pairs:
+        refuse_existing(asked.next_pairs)
     found = decide(asked.measure, runs, judge, human, **dials, **options)  # type: ignore[arg-type]
     form = form or ("tsv" if in_a_pipe() else "text")
     if form == "json":
@@ -46,8 +48,10 @@ def put_decision(asked: Asked, runs: Sequence[Run], judge: Qrels, human: Qrels |
         if form != "text":
             warn(found.warnings)
         put_text(found, form)
-    if asked.next_pairs and not all(verdict.better for verdict in found.verdicts):
+    undecided = not all(verdict.better for verdict in found.verdicts)
+    if asked.next_pairs and undecided:
         write_next(asked, runs, judge, human)
+    return undecided
 
 
 def estimand_of(name: str) -> Estimand:
@@ -86,20 +90,28 @@ def put_corrected(
         put_text(found, form)
 
 
+def refuse_existing(path: str) -> None:
+    """Raises InputError where the pairs to grade next would be written over a file that is there."""
+    from pathlib import Path
+
+    from qrelkit.core.errors import InputError
+    from qrelkit.formats.samples import probabilities_path
+
+    for file in (Path(path), probabilities_path(path)):
+        if file.exists():
+            raise InputError(f"{file} exists already, perhaps with grades in it; take another name")
+
+
 def write_next(asked: Asked, runs: Sequence[Run], judge: Qrels, human: Qrels | None) -> None:
     """Writes the pairs that people should grade next, and beside them the probabilities they were drawn with."""
     from pathlib import Path
 
     from qrelkit.cli.output import say
-    from qrelkit.core.errors import InputError
     from qrelkit.core.files import write_whole
     from qrelkit.formats.samples import probabilities_path, write_probabilities
     from qrelkit.steps.choose import choose
 
     target = Path(asked.next_pairs)
-    for file in (target, probabilities_path(target)):
-        if file.exists():
-            raise InputError(f"{file} exists already, perhaps with grades in it; take another name")
     drawn = choose(judge, asked.n, human=human, runs=runs, measure=asked.measure, seed=asked.seed)
     write_probabilities(drawn, probabilities_path(target))
     write_whole(drawn.select("query_id", "doc_id").write_csv(separator="\t").encode("utf-8"), target)

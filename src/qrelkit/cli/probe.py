@@ -49,7 +49,7 @@ def probe(
             judges = [stage.model for stage in each_judge(opened.config.judge)]
         dials = {"levels": asked.levels, "weights": asked.weights, "models": models, "judge_models": judges}
         found = examine(asked.measure, asked.runs, asked.judge, asked.human, ties=ties, seed=seed, **dials)  # type: ignore[arg-type]
-        warn(asked.warnings)
+        warn([text for text in asked.warnings if text not in found.warnings])
     warn(found.warnings)
     if as_json:
         put_json(found.json())

@@ -16,6 +16,7 @@ from qrelkit.core.errors import InputError, Mismatch
 from qrelkit.core.files import write_whole
 from qrelkit.core.qrels import Qrels
 from qrelkit.formats.files import Rule, read_any_qrels
+from qrelkit.formats.trec import write_qrels
 
 SUFFIX = ".prob.tsv"
 NAMES = ("query_id", "doc_id", "probability", "round")
@@ -48,6 +49,16 @@ def read_sample(path: str, *, duplicates: Rule = "error", columns: Mapping[str, 
             f"document {row['doc_id']!r}. Add them (1 where a pair was sure to be graded), or take the file away"
         )
     return Qrels(joined, qrels.name, qrels.notes)
+
+
+def write_sample(sample: Qrels, path: str | Path) -> None:
+    """Writes the graded pairs as TREC qrels, and beside them the probabilities of their drawing. Raises InputError for qrels
+    without the columns `probability` and `round`."""
+    missing = [name for name in ("probability", "round") if name not in sample.frame.columns]
+    if missing:
+        raise InputError(f"{sample.name} has no column {missing[0]!r}, so it is no sample; write_qrels writes plain grades")
+    write_qrels(sample, path)
+    write_probabilities(sample.graded, probabilities_path(path))
 
 
 def read_probabilities(path: Path) -> pl.DataFrame:

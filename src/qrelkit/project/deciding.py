@@ -9,9 +9,11 @@ from qrelkit.core.errors import InputError, UnknownName
 from qrelkit.core.qrels import Qrels
 from qrelkit.core.run import Run
 from qrelkit.measures.parse import parse_measure
+from qrelkit.project.judging import each_judge
 from qrelkit.project.line import line_of
 from qrelkit.project.project import Project
 from qrelkit.project.review import pace, sample
+from qrelkit.steps.families import family_warnings, models_of
 from qrelkit.steps.run import judged_so_far
 
 
@@ -65,13 +67,16 @@ def decision_of(project: Project, measure: str = "", tags: Sequence[str] = ()) -
     if judged is None:
         raise InputError("nothing is judged yet, so there is no judge to correct: `qrelkit judge` comes first")
     people, told = sample(project)
+    chosen = [known[tag] for tag in tags] or list(line.runs)
+    named = {tag: model for tag, model in project.config.systems.items() if tag in {run.tag for run in chosen}}
+    families = family_warnings(models_of(chosen, named), [stage.model for stage in each_judge(project.config.judge)])
     return Deciding(
         measure=measure or str(line.measures[0]),
-        runs=[known[tag] for tag in tags] or list(line.runs),
+        runs=chosen,
         judge=judged.qrels(),
         human=people,
         levels=project.scale.values,
         weights=project.weights(),
         seconds=pace(project.store),
-        warnings=told,
+        warnings=(*told, *families),
     )

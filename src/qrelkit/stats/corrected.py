@@ -15,12 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qrelkit.core.records import Estimate
+from qrelkit.stats.sampling import Weights
 
 Array = NDArray[np.float64]
 
 LEVEL = 0.975
 ROUNDING = 1e-12  # a difference below this is none
 SEEN = 0.7  # share of the seen squared differences in a variance; the rest is what the calibration expects of them
+TIES = 0.02  # of the variance that the judge expects, besides the seen one: few equal values are no certainty
 TRUST = (0.7, 4.0)  # a judge's tuned weight starts from .7, as if four queries had said so
 
 
@@ -57,52 +59,77 @@ def quantile(df: float, level: float = LEVEL) -> float:
     return math.inf if not df >= 1 else float(stdtrit(df, level))
 
 
-def by_pair(value: Array, off: Array, expected: Array, weight: Array, error: Array, bent: Array, *, rest: float) -> Means:
+def by_pair(value: Array, off: Array, expected: Array, rest: Array, labels: Weights, bent: Array) -> Means:
     """Systems' means from labels drawn by pair.
 
     `value` (systems): at the best chances, labels in their places. `off` (systems × labels): how far each label moved them off
-    the chances that its pair had without it, and `expected` (systems × labels × grades) what it was expected to, centred.
-    `weight` and `error` (labels) are those of `sampling.weights`, `bent` (systems × queries) what a straight line leaves over,
-    `rest` the variance that the pairs nobody graded bring to the systems. Degrees of freedom: the number of labels that would be
-    as even, less one (Kish). Where no label bears on the systems and something is open, there is no interval.
+    the chances that its pair had without it, and `expected` (systems × labels × grades) what it was expected to, centred; `rest`
+    (systems × systems) the sum of the products of such moves over the pairs that nobody graded. `bent` (systems × queries) is
+    what a straight line leaves over. Degrees of freedom: the number of labels that would be as even, less one (Kish); none, and
+    so no interval, where no label bears on the systems and something is open.
     """
-    seen = math.sqrt(SEEN) * off * error
-    thought = math.sqrt(1 - SEEN) * (expected * error[:, None]).reshape(len(value), -1)
-    noise = np.concatenate([seen, thought, bent], axis=1)
-    parts = ((expected - expected.mean(axis=0) if len(value) > 1 else expected) ** 2).sum(axis=(0, 2)) * error**2
-    even = parts.sum() ** 2 / (parts**2).sum() if parts.any() else math.inf
-    if rest > 0 and not (expected**2).any():
-        noise = np.concatenate([noise, math.sqrt(rest / max(len(value) - 1, 1)) * np.eye(len(value))], axis=1)
-        even = 0.0
-    return Means(value=value + off @ (weight - 1), noise=noise, df=even - 1)
+    seen = math.sqrt(SEEN) * off * labels.error
+    thought = math.sqrt(1 - SEEN) * (expected * np.sqrt(labels.thought)[:, None]).reshape(len(value), -1)
+    open_ = math.sqrt((1 - SEEN) * labels.open) * _root(rest)
+    noise = np.concatenate([seen, thought, open_, bent], axis=1)
+    parts = (off_common(expected) ** 2).sum(axis=(0, 2)) * labels.error**2
+    even = parts.sum() ** 2 / (parts**2).sum() if parts.any() else 0.0 if spread(rest) > 0 else math.inf
+    return Means(value=value + off @ (labels.times - 1), noise=noise, df=even - 1)
+
+
+def off_common(values: Array) -> Array:
+    """Off the systems' mean: what differences are made of. The values themselves where there is one system."""
+    return np.asarray(values - values.mean(axis=0) if len(values) > 1 else values)
+
+
+def spread(products: Array) -> float:
+    """Σ over systems of the squares off their mean, from products (systems × systems)."""
+    systems = len(products)
+    return max(0.0, float(np.trace(products) - (products.sum() / systems if systems > 1 else 0.0)))
+
+
+def _root(products: Array) -> Array:
+    """A square root: its rows have these products."""
+    size, axes = np.linalg.eigh(products)
+    return np.asarray(axes * np.sqrt(np.maximum(size, 0)))
 
 
 def by_query(human: Array, judge: Array, sampled: NDArray[np.int64], *, these: bool, weight: float | None = None) -> Means:
     """Systems' means from queries drawn at random and wholly graded: Σ human / m + λ (judge's mean − its mean on the sampled).
 
     `human` (systems × sampled) and `judge` (systems × queries) are values per query, `sampled` places of queries. λ is tuned
-    (least squares over systems, pulled towards .7), or given by `weight`: 0 is people alone. `these`: the error of knowing
-    these queries' mean (0 when all are sampled); else of the mean over queries like these. t with m − 1 degrees of freedom.
+    (least squares over systems, pulled towards .7), for each sampled query by all the others, so that its own error stays its
+    own; or given by `weight`: 0 is people alone. `these`: the error of knowing these queries' mean (0 when all are sampled);
+    else of the mean over queries like these. t with m − 1 degrees of freedom.
     """
     queries, m = judge.shape[1], len(sampled)
-    x = judge[:, sampled]
-    centred_y, centred_x = _centred(human), _centred(x)
-    if weight is None:
-        start, worth = TRUST
-        pull = worth * (centred_x**2).mean() * x.shape[0]
-        weight = float(np.clip(((centred_x * centred_y).sum() + start * pull) / max((centred_x**2).sum() + pull, 1e-12), 0, 1))
-    value = human.mean(axis=1) + weight * (judge.mean(axis=1) - x.mean(axis=1))
-    rest = human - weight * x
-    within = (rest - rest.mean(axis=1, keepdims=True)) * math.sqrt(max(1 / m - 1 / queries, 0) / max(m - 1, 1))
+    mean = judge.mean(axis=1, keepdims=True)
+    trust = _trust(human, judge, sampled) if weight is None else np.full(m, weight)
+    far = judge[:, sampled] - mean
+    left = 1 - m / queries  # of the queries: theirs is the correction by others' λ, so that with every query it is people's mean
+    value = (human - (left * trust + (1 - left) * trust.mean()) * far).mean(axis=1)
+    seen = human - trust * far
+    share = left / m
+    within = (seen - seen.mean(axis=1, keepdims=True)) * math.sqrt(share / max(m - 1, 1))
+    thought = (judge - mean) * math.sqrt(TIES * (1 - min(trust.mean() ** 2, 0.8)) * share / max(queries - 1, 1))
     among = (human - human.mean(axis=1, keepdims=True)) * math.sqrt(1 / queries / max(m - 1, 1))
-    noise = within if these else np.concatenate([within, among], axis=1)
+    noise = np.concatenate([within, thought] if these else [within, thought, among], axis=1)
     return Means(value=value, noise=noise, df=math.inf if these and m == queries else m - 1)
+
+
+def _trust(human: Array, judge: Array, sampled: NDArray[np.int64]) -> Array:
+    """(sampled,): λ by least squares without each query, which adds m / (m − 1) of its own part to a sum of products."""
+    m, (start, worth) = len(sampled), TRUST
+    y, x = _centred(human), _centred(judge[:, sampled])
+    both, own = ((x * other).sum(axis=0) for other in (y, x))
+    both, own = (sums.sum() - sums * m / max(m - 1, 1) for sums in (both, own))
+    pull = worth * (_centred(judge) ** 2).mean() * len(judge)
+    return np.asarray(np.clip((both + start * pull) / np.maximum(own + pull, 1e-12), 0, 1))
 
 
 def _centred(values: Array) -> Array:
     """Off the system's mean and, where there are several systems, off the query's: what differences are made of."""
-    out = values - values.mean(axis=1, keepdims=True)
-    return np.asarray(out - out.mean(axis=0) if len(values) > 1 else out)
+    return off_common(values - values.mean(axis=1, keepdims=True))
 
 
 def over_queries(values: Array) -> Means:
@@ -115,13 +142,9 @@ def over_queries(values: Array) -> Means:
 def among_like(labels: Means, between: Means) -> Means:
     """`labels` with the error of having these queries and no others besides: `between` of values that do without the sampling
     error of labels. Degrees of freedom by Welch and Satterthwaite."""
-    a, b = ((_off_common(one.noise) ** 2).sum() for one in (labels, between))
+    a, b = ((off_common(one.noise) ** 2).sum() for one in (labels, between))
     df = (a + b) ** 2 / max(a**2 / max(labels.df, 1e-9) + b**2 / max(between.df, 1e-9), 1e-300) if a + b > 0 else between.df
     return Means(value=labels.value, noise=np.concatenate([labels.noise, between.noise], axis=1), df=df)
-
-
-def _off_common(noise: Array) -> Array:
-    return noise - noise.mean(axis=0) if len(noise) > 1 else noise
 
 
 def shrunk(judge: Array, corrected: Means) -> tuple[Array, float]:

@@ -11,13 +11,15 @@ and rounds are averaged with weights that do not look at what was said: every la
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-FLOOR = 0.1  # share of a drawing that is spread evenly over all pairs, so that no probability is 0
+FLOOR = 0.05  # share of a drawing that is spread evenly over all pairs, so that no probability is 0
 
 
 def probabilities(size: Array, n: int, *, floor: float = FLOOR) -> Array:
@@ -55,29 +57,47 @@ def draw(p: Array, rng: np.random.Generator, *, strata: Ints | None = None) -> I
     return np.asarray(order[taken])
 
 
-def weights(probability: Array, round_: Ints, size: Array, *, rest: float) -> tuple[Array, Array]:
-    """How often each label counts, and its part of the sampling error: (labels,) each.
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """What the labels of a sample in rounds count. `times` (labels) is how often each counts in a total; the total's sampling
+    error, squared, is seen to be Σ (`error` · what the label moved)², and is expected to be Σ `thought` · (the label's expected
+    square) + `open` · (the sum of them over the pairs that nobody graded)."""
 
-    `size` is how uncertain each label was, before it was given, in the question asked, and `rest` the sum of size² over the pairs
-    that were never graded. A round's share s_t is in proportion to 1 / its expected error. A label of round t counts s_t / p + Σ
-    of the shares of later rounds; the sampling error of a total is Σ over labels of (s_t · √(1 − p) / p · its difference)², the
-    second result being that factor. Round 0 was graded before anything was drawn, for whatever reason: it counts once, and
-    stands for no other pair.
+    times: Array
+    error: Array
+    thought: Array
+    open: float
+
+    def with_these_queries(self) -> Weights:
+        """The same where the pairs themselves are a sample: the ungraded also differ from what was thought of them."""
+        return replace(self, error=np.sqrt(self.error**2 + np.maximum(self.times - 1, 0)), open=self.open + 1)
+
+
+def weights(probability: Array, round_: Ints, squares: Array, *, rest: float) -> Weights:
+    """How the labels of all rounds count together.
+
+    `squares` is how uncertain each label was before it was given, in the question asked (the expected square of what it moves),
+    and `rest` their sum over the pairs that were never graded. A round's share s_t is in proportion to 1 / its expected error; a
+    label of round t counts s_t / p + Σ of the shares of later rounds. Round 0 was graded before anything was drawn, for whatever
+    reason: it counts once, and stands for no other pair.
     """
-    times, factor = np.ones(len(probability)), np.zeros(len(probability))
     drawn = round_ > 0
+    times, error, thought = np.ones(len(round_)), np.zeros(len(round_)), np.zeros(len(round_))
     p = probability[drawn]
-    share, place = _shares(p, round_[drawn], size[drawn] ** 2, rest)
+    share, ratio, place = _shares(p, round_[drawn], squares[drawn], rest)
     later = np.cumsum(share[::-1])[::-1] - share
-    times[drawn], factor[drawn] = share[place] / p + later[place], share[place] * np.sqrt(1 - p) / p
-    return times, factor
+    so_far = np.cumsum(share**2 * ratio)
+    times[drawn], error[drawn] = share[place] / p + later[place], share[place] * np.sqrt(1 - p) / p
+    thought[drawn] = so_far[place]
+    return Weights(times=times, error=error, thought=thought, open=float(so_far[-1]) if len(p) else 0.0)
 
 
-def _shares(p: Array, round_: Ints, squares: Array, rest: float) -> tuple[Array, Ints]:
-    """Each round's share, and each label's round. Error = (Σ size² (1 − p) / p²) / (Σ size² / p) · (size² that was open then).
+def _shares(p: Array, round_: Ints, squares: Array, rest: float) -> tuple[Array, Array, Ints]:
+    """Each round's share, its (Σ squares (1 − p) / p²) / (Σ squares / p), and each label's round. A round's error is this ratio
+    times the squares that were open then.
 
-    Σ size² (1 − p) / p² alone would be a fair guess of it, but a round that happens to draw pairs of little effect would seem to
-    be exact and count for nearly all, and totals would lean towards what was thought before. In the quotient that luck cancels.
+    Σ squares (1 − p) / p² alone would be a fair guess of it, but a round that happens to draw pairs of little effect would seem
+    to be exact and count for nearly all, and totals would lean towards what was thought before. In the ratio that luck cancels.
     """
     rounds, place = np.unique(round_, return_inverse=True)
 
@@ -86,8 +106,8 @@ def _shares(p: Array, round_: Ints, squares: Array, rest: float) -> tuple[Array,
 
     own, found = total(squares), total(squares / p)
     plain = total((1 - p) / p**2) / np.maximum(total(1 / p), 1.0)
-    error = np.where(found > 0, total(squares * (1 - p) / p**2) / np.where(found > 0, found, 1.0), plain)
-    error *= rest + np.cumsum(own[::-1])[::-1]
+    ratio = np.where(found > 0, total(squares * (1 - p) / p**2) / np.where(found > 0, found, 1.0), plain)
+    error = ratio * (rest + np.cumsum(own[::-1])[::-1])
     exact = error <= 1e-9 * error.max(initial=0.0)  # such rounds are enough by themselves
     share = exact.astype(np.float64) if exact.any() else 1 / error
-    return share / share.sum(), place
+    return share / share.sum(), ratio, place

@@ -36,6 +36,7 @@ def choose(
     rule: str = "decision",
     human: Qrels | None = None,
     runs: Sequence[Run] = (),
+    support: Sequence[Run] = (),
     measure: str | Measure = "nDCG@10",
     panel: Sequence[Qrels] = (),
     levels: Sequence[int] = (),
@@ -44,10 +45,10 @@ def choose(
 ) -> pl.DataFrame:
     """The next `n` pairs to grade: query_id, doc_id, probability (of being drawn in this round), round (from 1).
 
-    Pairs that `human` grades already are not drawn again. `decision` asks `runs` and a `measure`; `spread` the qrels of a
-    `panel` on the same pairs. A share `floor` of every drawing is spread evenly, so that no pair is out of reach. The rows
-    come in random order. Raises UnknownName for a rule, InputError for what the rule lacks, and where nothing is left to
-    grade.
+    Pairs that `human` grades already are not drawn again. `support`: the runs whose ranks help to foresee grades, `runs` by
+    default. `decision` asks `runs` and a `measure`; `spread` the qrels of a `panel` on the same pairs. A share `floor` of
+    every drawing is spread evenly, so that no pair is out of reach. The rows come in random order. Raises UnknownName for a
+    rule, InputError for what the rule lacks, and where nothing is left to grade.
     """
     if rule not in RULES:
         raise UnknownName("rule", rule, RULES)
@@ -55,7 +56,7 @@ def choose(
         raise InputError(
             f"floor is a share above 0 and at most 1, not {floor}: a pair that cannot be drawn cannot be corrected for"
         )
-    people = population(judge, human, levels=levels)
+    people = population(judge, human, levels=levels, runs=support or runs)
     open_ = np.setdiff1d(np.arange(len(people)), people.labelled)
     if not len(open_) or n < 1:
         raise InputError("every pair is graded already" if n >= 1 else f"-n is a number of pairs from 1, not {n}")
@@ -108,7 +109,8 @@ def blocks(people: Population, runs: Sequence[Run], measure: Measure, share: Flo
     placed = people.placed(runs, [measure])
     slopes = expected(measure, placed, people.chances(calibration)).slopes
     seen = np.unique(np.concatenate([*placed.pair, np.empty(0, np.int64)]))
-    kind = people.q * len(people.place) + people.stratum
+    _, alike = np.unique(people.support, return_inverse=True)
+    kind = (people.q * len(people.place) + people.stratum) * (alike.max(initial=0) + 1) + alike
     kind[seen] = kind.max(initial=0) + 1 + np.arange(len(seen))
     _, first, like, times = np.unique(kind, return_index=True, return_inverse=True, return_counts=True)
     order = np.argsort(like, kind="stable")

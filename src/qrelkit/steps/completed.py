@@ -39,7 +39,7 @@ def chances(known: Population) -> Floats:
     """(pairs × levels): the chance of each grade, for a pair that people did not grade."""
     levels, strata = len(known.levels), len(known.place)
     own = known.stratum[known.labelled]
-    weight, _ = weights(known.probability, known.round, np.ones(len(own)), rest=float(len(known) - len(own)))
+    weight = weights(known.probability, known.round, np.ones(len(own)), rest=float(len(known) - len(own))).times
     weight = weight / weight.mean()
     before = np.pad(prior(known.place, levels), ((0, 0), (1, 1)), constant_values=((0, 0), (1, 0)))
     everywhere = np.bincount(own * levels + known.grade, weight, minlength=strata * levels).reshape(strata, levels)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from qrelkit.core.records import counted
+
 SHOWN = 5  # differences that are told one by one
 CHANCE = 0.05
 
@@ -59,7 +61,7 @@ def of_differences(found: Sequence[Difference], what: str, beyond: str) -> Concl
         may.append(f"the same of {len(sure) - SHOWN:,} more of the {len(ranked):,} pairs of systems")
     not_ = [d.open() for d in open_[::-1][:SHOWN]]
     if len(open_) > SHOWN:
-        not_.append(f"the one or the other of {len(open_) - SHOWN:,} more pairs of systems")
+        not_.append(f"the one or the other of {counted(len(open_) - SHOWN, 'more pair')} of systems")
     return Conclusions(may=tuple(may), may_not=(*not_, beyond))
 
 

@@ -23,7 +23,7 @@ from qrelkit.core.run import Run
 from qrelkit.measures.linear import Expected, Placed, expected
 from qrelkit.measures.parse import Measure, parse_measures
 from qrelkit.measures.rank import Judged, Ranked
-from qrelkit.stats.corrected import Means, among_like, by_pair, by_query, over_queries, shrunk
+from qrelkit.stats.corrected import Means, among_like, by_pair, by_query, off_common, over_queries, shrunk, spread
 from qrelkit.stats.sampling import weights as label_weights
 from qrelkit.steps.corrected import THESE, Corrected, Estimand
 from qrelkit.steps.evaluate import different
@@ -73,6 +73,7 @@ def correct(
     by: Mapping[str, str] | None = None,
     weights: Mapping[str, float] | None = None,
     levels: Sequence[int] = (),
+    support: Sequence[Run] = (),
 ) -> list[Corrected]:
     """Each measure's values under the judge, under people and corrected, with 95 % intervals, and all differences of systems.
 
@@ -84,7 +85,7 @@ def correct(
     """
     different(runs)
     wanted = parse_measures([measures] if isinstance(measures, str | Measure) else measures)
-    people = population(judge, human, levels=levels)
+    people = population(judge, human, levels=levels, runs=support or runs)
     if human is not None and not len(people.labelled):
         raise InputError(f"{human.name} has no grade at all, so there is nothing to correct with")
     if human is not None and not people.drawn:
@@ -191,43 +192,39 @@ class Side:
         value = self.known.value[:, q]
         return np.asarray(both - np.where(value > 0, (both - base) * base / np.maximum(value, 1e-12), 0.0))
 
-    @cached_property
-    def rest(self) -> Floats:
-        """(queries,): the sum of the variances that the grades of the pairs nobody graded bring to the systems' differences.
+    def rest(self, share: Floats) -> Floats:
+        """(systems × systems): the sum over the pairs that nobody graded of the products of what their grades move the values.
 
-        Pairs that no system retrieved differ only by query and judge's label, so that each such kind is looked at once.
+        Pairs that no system retrieved differ only by query, judge's label and support, so that each such kind is looked at once.
         """
         people = self.people
         open_ = np.ones(len(people), bool)
         open_[people.labelled] = False
-        kind = people.q * len(people.place) + people.stratum
+        _, alike = np.unique(people.support, return_inverse=True)
+        kind = (people.q * len(people.place) + people.stratum) * len(people) + alike
         seen = np.unique(np.concatenate([*self.placed.pair, np.empty(0, np.int64)]))
         kind[seen] = kind.max(initial=0) + 1 + np.arange(len(seen))
-        at = np.flatnonzero(open_)
+        at = np.flatnonzero(open_ & (share[people.q] > 0))
         _, first, times = np.unique(kind[at], return_index=True, return_counts=True)
-        out = np.zeros(people.queries)
+        out = np.zeros((len(self.known.value),) * 2)
         for start in range(0, len(first), CHUNK):
             some = at[first[start : start + CHUNK]]
-            variance = uncertainty(centred(self.known.slopes.at(some), self.at_least[some]))
-            out += np.bincount(people.q[some], variance * times[start : start + CHUNK], minlength=people.queries)
+            many = share[people.q[some]] * np.sqrt(times[start : start + CHUNK])
+            moves = centred(self.known.slopes.at(some) * many[None, :, None], self.at_least[some]).reshape(len(out), -1)
+            out += moves @ moves.T
         return out
 
     def means(self, share: Floats, these: bool) -> Means:
         """Corrected means over the queries that count by `share`."""
-        people = self.people
-        slopes = self.slopes * share[people.q[people.labelled]][None, :, None]
-        off = self.off * share[people.q[people.labelled]]
-        thought = centred(slopes, self.before)
-        size = np.sqrt(uncertainty(thought))
-        rest = float(share**2 @ self.rest)
-        weight, error = label_weights(people.probability, people.round, size, rest=rest)
-        if not these:  # the ungraded pairs also differ from what was thought of them, each label standing for weight − 1
-            error = np.sqrt(error**2 + np.maximum(weight - 1, 0))
-        found = by_pair(self.known.value @ share, off, thought, weight, error, self.known.bent * share, rest=rest)
+        people, value = self.people, self.known.value * share
+        mine = share[people.q[people.labelled]]
+        thought, rest = centred(self.slopes * mine[None, :, None], self.before), self.rest(share)
+        labels = label_weights(people.probability, people.round, uncertainty(thought), rest=spread(rest))
         if these:
-            return found
-        inside = share > 0
-        return among_like(found, over_queries((self.known.value * share)[:, inside] * inside.sum()))
+            return by_pair(value.sum(axis=1), self.off * mine, thought, rest, labels, self.known.bent * share)
+        labels = labels.with_these_queries()
+        found = by_pair(value.sum(axis=1), self.off * mine, thought, rest, labels, self.known.bent * share)
+        return among_like(found, over_queries(value[:, share > 0] * (share > 0).sum()))
 
     def bend(self, share: Floats) -> float:
         return float(np.sqrt((((self.known.bent) * share) ** 2).sum(axis=1)).mean())
@@ -242,8 +239,7 @@ def centred(slopes: Floats, at_least: Floats) -> Floats:
 
 def uncertainty(thought: Floats) -> Floats:
     """(pairs,): the variance that a pair's grade brings to the differences of the systems, or to the one system's value."""
-    off = thought - thought.mean(axis=0) if len(thought) > 1 else thought
-    return np.asarray((off**2).sum(axis=(0, 2)))
+    return np.asarray((off_common(thought) ** 2).sum(axis=(0, 2)))
 
 
 def values_per_query(measure: Measure, runs: Sequence[Run], qrels: Qrels, query_ids: pl.Series) -> Floats:
@@ -264,14 +260,18 @@ def _corrected(samples: Samples, estimand: Estimand, share: Floats) -> Corrected
     sides = samples.sides(share, these)
     people, tags = samples.people, [run.tag for run in samples.runs]
     queries = int((share > 0).sum())
-    ranked, trust = shrunk(sides.judge.value, sides.both) if len(people.labelled) else (sides.judge.value, 0.0)
+    if len(people.labelled):  # how much the correction is noise does not depend on which queries are asked about
+        ranked, trust = shrunk(sides.judge.value, sides.both if these else samples.corrected(share, True))
+    else:
+        ranked, trust = sides.judge.value, 0.0
     systems = {"tag": tags, "shrunk": ranked}
     for name, means in (("judge", sides.judge), ("human", sides.human), ("corrected", sides.both)):
         told = means.estimates(queries)
         low, high = (np.array([getattr(e, end) for e in told]) for end in ("low", "high"))
-        if samples.measure.name in SHARES:  # what cannot be is no part of an interval
-            low, high = np.maximum(low, 0.0), np.minimum(high, 1.0)
-        systems |= {name: means.value, f"{name}_low": low, f"{name}_high": high}
+        value = means.value
+        if samples.measure.name in SHARES:  # what cannot be is neither an estimate nor part of an interval
+            value, low, high = np.clip(value, 0.0, 1.0), np.maximum(low, 0.0), np.minimum(high, 1.0)
+        systems |= {name: value, f"{name}_low": low, f"{name}_high": high}
     within = share[people.q] > 0
     return Corrected(
         measure=str(samples.measure),

@@ -153,4 +153,5 @@ def decide(
 
 def _plain(verdict: Verdict, low: float, high: float, labels: int) -> Verdict:
     better = verdict.a if low > 0 else verdict.b if high < 0 else ""
-    return replace(verdict, better=better, labels=labels, more=0 if better else verdict.more)
+    more = 0 if better else None if verdict.more is None else max(verdict.more, 1)
+    return replace(verdict, better=better, labels=labels, more=more)

@@ -165,30 +165,29 @@ def _estimated(people: Population, formula: Formula, estimand: Estimand) -> Esti
     thought = _shares(calibration.without)
     mean = (rows * thought).sum(axis=1)
     off = rows[np.arange(len(rows)), people.grade] - mean
-    expected = np.sqrt(np.maximum((rows**2 * thought).sum(axis=1) - mean**2, 0))
+    expected = np.maximum((rows**2 * thought).sum(axis=1) - mean**2, 0)
     every = slopes[people.stratum]
     uncertain = np.maximum((every**2 * before).sum(axis=1) - (every * before).sum(axis=1) ** 2, 0)
     rest = float(np.delete(uncertain, people.labelled).sum())
-    weight, error = label_weights(people.probability, people.round, expected, rest=rest)
-    value = formula(table) + float(off @ (weight - 1))
+    labels = label_weights(people.probability, people.round, expected, rest=rest)
+    value = formula(table) + float(off @ (labels.times - 1))
     if estimand == THESE:
-        variance = SEEN * ((off * error) ** 2).sum() + (1 - SEEN) * ((expected * error) ** 2).sum()
-        parts = (expected * error) ** 2
-        df = parts.sum() ** 2 / (parts**2).sum() - 1 if parts.any() else np.inf
-        if rest > 0 and not expected.any():  # no label bears on the figure
-            variance, df = rest, 0.0
+        model = float(expected @ labels.thought) + labels.open * rest
+        variance = SEEN * ((off * labels.error) ** 2).sum() + (1 - SEEN) * model
+        parts = expected * labels.error**2
+        even = parts.sum() ** 2 / (parts**2).sum() if parts.any() else 0.0 if rest > 0 else np.inf
+        df = even - 1
     else:
         influence = (known * slopes[people.stratum]).sum(axis=1)
-        influence[people.labelled] += off * (weight - 1)
+        influence[people.labelled] += off * (labels.times - 1)
         variance, df = _between(influence - influence.mean(), people)
     return _told(value, variance, df, people)
 
 
 def _weighted(people: Population, formula: Formula, estimand: Estimand) -> Estimate:
     """A figure of the labels alone, each counted 1 / probability."""
-    weight, _ = label_weights(
-        people.probability, people.round, np.ones(len(people.labelled)), rest=len(people) - len(people.labelled)
-    )
+    even = np.ones(len(people.labelled))
+    weight = label_weights(people.probability, people.round, even, rest=len(people) - len(even)).times
     cells = np.zeros((len(people.place), len(people.levels)))
     np.add.at(cells, (people.stratum[people.labelled], people.grade), weight)
     slopes = _slopes(formula, cells)

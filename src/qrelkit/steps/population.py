@@ -20,6 +20,7 @@ from qrelkit.stats.calibration import Calibration, calibrate, prior
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 KEY = ["query_id", "doc_id"]
+FADING = 10.0  # rank at which a document's support has fallen to about half that of the first
 ENOUGH = 20  # labels after which people who never went beyond grade 1 are taken to grade on two levels
 
 
@@ -28,7 +29,7 @@ class Population:
     """`pairs` (query_id, doc_id, in the order of the arrays), their queries (`q`, places in `query_ids`) and the judge's
     labels: `stratum`, whose positions on the `levels` are `place` (NaN: no label). `labelled` are the places of the pairs that
     people graded, `grade` what they said (a place on `levels`), with the `probability` and `round` of their drawing (round 0:
-    graded before anything was drawn)."""
+    graded before anything was drawn). `support` is how high the systems put each pair, 0 on average."""
 
     pairs: pl.DataFrame
     query_ids: pl.Series
@@ -40,6 +41,7 @@ class Population:
     grade: Ints
     probability: Floats
     round: Ints
+    support: Floats
 
     @property
     def queries(self) -> int:
@@ -75,7 +77,7 @@ class Population:
     def calibrated(self) -> Calibration:
         """The chances of every pair, from the judge's labels and the human grades."""
         before = prior(self.place, len(self.levels))
-        return calibrate(self.stratum, self.q, self.queries, before, self.labelled, self.z)
+        return calibrate(self.stratum, self.q, self.queries, before, self.labelled, self.z, self.support)
 
     def chances(self, calibration: Calibration) -> Chances:
         """The calibrated chances, certain where people graded."""
@@ -113,12 +115,13 @@ class Population:
         return Placed(pair=pairs, rank=ranks, retrieved=np.stack(retrieved))
 
 
-def population(judge: Qrels, human: Qrels | None = None, *, levels: Sequence[int] = ()) -> Population:
+def population(judge: Qrels, human: Qrels | None = None, *, levels: Sequence[int] = (), runs: Sequence[Run] = ()) -> Population:
     """All pairs that the judge was asked about, and those that people graded besides.
 
     `levels` is the human scale (its grades, lowest first); by default all grades that occur, or 0 and 1 where people never went
     beyond 1 in 20 labels or more. Without the column `probability` in `human`, every ungraded pair is taken to have been as
-    likely. Raises InputError for qrels without a grade, Mismatch for qrels that share no query, and for grades off the `levels`.
+    likely. What `runs` retrieved high is likelier to be relevant than the judge's label alone tells. Raises InputError for
+    qrels without a grade, Mismatch for qrels that share no query, and for grades off the `levels`.
     """
     graded = judge.frame.select(*KEY, judged=pl.when(pl.col("grade") >= 0).then(_label(judge)))
     people = _people(human)
@@ -151,7 +154,19 @@ def population(judge: Qrels, human: Qrels | None = None, *, levels: Sequence[int
         grade=np.searchsorted(np.array(known), said["grade"].to_numpy()).astype(np.int64),
         probability=_probability(said, len(rows)),
         round=said["round"].fill_null(1).to_numpy().astype(np.int64),
+        support=_support(rows, runs),
     )
+
+
+def _support(rows: pl.DataFrame, runs: Sequence[Run]) -> Floats:
+    """(pairs,): Σ over runs 1 / (rank + `FADING`), on a scale where 1 is to be first in all of them, less its mean."""
+    if not runs:
+        return np.zeros(rows.height)
+    parts = [run.frame.select(*KEY, value=1 / (pl.col("rank").cast(pl.Float64) + FADING)) for run in runs]
+    total = pl.concat(parts).group_by(KEY).agg(pl.col("value").sum())
+    value = rows.select(KEY).join(total, on=KEY, how="left", maintain_order="left")["value"].fill_null(0.0).to_numpy()
+    share = np.round(value * (1 + FADING) / len(runs) * 50) / 50  # so that many pairs are alike
+    return np.asarray(share - share.mean())
 
 
 def _label(judge: Qrels) -> pl.Expr:

@@ -6,6 +6,7 @@ It is put among the systems, and judge, people and the corrected estimate each s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -18,6 +19,7 @@ from qrelkit.core.qrels import Qrels
 from qrelkit.core.records import Estimate, counted, finite
 from qrelkit.core.run import Run
 from qrelkit.measures.parse import Measure, parse_measures
+from qrelkit.stats.corrected import quantile
 from qrelkit.steps.correction import correct
 from qrelkit.steps.evaluate import evaluate
 from qrelkit.steps.families import family_warnings, models_of
@@ -26,6 +28,7 @@ from qrelkit.steps.population import KEY
 Ties = Literal["chance", "fused"]
 TIES: tuple[str, ...] = ("chance", "fused")
 FUSED_K = 60  # reciprocal rank fusion: Cormack, Clarke & Büttcher 2009
+ONE_SIDED = 0.95  # the question is whether the lead is smaller than claimed, and not whether it is another
 ROUNDING = 1e-9  # what people know exactly has an interval without width
 
 
@@ -48,7 +51,7 @@ class Place:
 class Probe:
     """What is said of the run `tag`: by the judge, by people where they graded all of its pairs (else None), and corrected by
     the `labels` that people gave. `claimed` is its lead over `best`, the best other system, by the judge; `lead` is what the
-    correction leaves of it."""
+    correction leaves of it, and `at_most` its upper end at one-sided 95 %."""
 
     measure: str
     judge_name: str
@@ -62,14 +65,13 @@ class Probe:
     people: Place | None = None
     corrected: Estimate | None = None
     lead: Estimate | None = None
+    at_most: float = math.inf
     warnings: Sequence[str] = ()
 
     @property
     def excluded(self) -> bool | None:
-        """Whether the claimed lead lies outside the interval of the corrected one; None without people's grades."""
-        if self.lead is None:
-            return None
-        return not _low(self.lead) - ROUNDING <= self.claimed <= _high(self.lead) + ROUNDING
+        """Whether people's grades exclude that the lead is as large as claimed (one-sided, at 95 %); None without them."""
+        return None if self.lead is None else self.claimed > self.at_most + ROUNDING
 
     @property
     def wins(self) -> bool | None:
@@ -87,6 +89,7 @@ class Probe:
             "corrected": None if self.corrected is None else self.corrected.json(),
             "claimed_lead": self.claimed,
             "lead": None if self.lead is None else self.lead.json(),
+            "lead_at_most": finite(self.at_most),
             "excluded": self.excluded,
             "wins": self.wins,
             "labels": self.labels,
@@ -166,8 +169,10 @@ def probe(
     best = max(range(1, len(systems)), key=judged.__getitem__)
     found: dict[str, Any] = {"corrected": None, "lead": None, "people": None, "labels": 0, "human_name": ""}
     if human is not None:
-        (both,) = correct(wanted, systems, judge, human, weights=weights, levels=levels)
-        row = both.differences.filter(a=trick.tag, b=systems[best].tag).row(0, named=True)
+        (both,) = correct(wanted, [trick, systems[best]], judge, human, weights=weights, levels=levels, support=systems)
+        row = both.differences.row(0, named=True)
+        half = quantile(row["df"], ONE_SIDED) * row["corrected_sd"] if row["corrected_sd"] > 0 else 0.0
+        found["at_most"] = row["corrected"] + half
         found |= {"corrected": both.estimate(trick.tag), "lead": both.difference(row), "labels": both.labels}
         found["human_name"] = human.name
         if both.design == "census":

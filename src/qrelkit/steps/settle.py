@@ -76,6 +76,7 @@ def settle(
     *,
     weights: Mapping[str, float] | None = None,
     levels: Sequence[int] = (),
+    support: Sequence[Run] = (),
     most: int = MOST,
 ) -> list[Verdict]:
     """A verdict for every two systems that stays valid however often one looks: wrong, ever, with a chance of at most 5 %.
@@ -87,7 +88,7 @@ def settle(
     if len(runs) < 2:
         raise InputError(f"settling needs at least two runs, not {len(runs)}")
     one = parse_measures([measure])[0]
-    people = population(judge, human, levels=levels)
+    people = population(judge, human, levels=levels, runs=support or runs)
     share = share_of(people, weights)
     a, b = np.triu_indices(len(runs), 1)
     value, sd, df, seen = looks(one, runs, judge, human, people, share, a, b)
@@ -181,8 +182,8 @@ class Effort:
         spread = kept = np.zeros((len(runs), len(runs)))
         for moves, left, size in parts:
             p = (1 - FLOOR) * size / max(total, 1e-300) + FLOOR / pairs
-            spread = spread + np.einsum("akg,bkg,k->ab", moves, moves, left / p, optimize=True)
-            kept = kept + np.einsum("akg,bkg,k->ab", moves, moves, left, optimize=True)
+            spread = spread + _products(moves, left / p)
+            kept = kept + _products(moves, left.astype(np.float64))
         return Effort(spread=spread, kept=kept)
 
     def mass(self, a: Ints, b: Ints) -> Floats:
@@ -192,6 +193,12 @@ class Effort:
     def labels(self, variance: Floats, a: Ints, b: Ints) -> Floats:
         """(pairs of systems): how many labels bring the variance of each difference down to this."""
         return np.asarray(self.mass(a, b) / np.maximum(variance + _difference(self.kept, a, b), 1e-300))
+
+
+def _products(moves: Floats, weight: Floats) -> Floats:
+    """(systems × systems): Σ over kinds and grades of weight · move · move."""
+    flat = moves.reshape(len(moves), -1)
+    return np.asarray((moves * weight[:, None]).reshape(len(moves), -1) @ flat.T)
 
 
 def _difference(products: Floats, a: Ints, b: Ints) -> Floats:
