@@ -113,7 +113,7 @@ def test_the_sample_is_unbiased_with_pairs_known_before_sheets_that_overlap_and_
             graded(store, {int(i) + 5: int(grade[i + 5]) for i in places[:answered]}, one)
         frame = sampled(people_rows(store), [known]).frame
         p, number = frame["probability"].to_numpy(), frame["round"].to_numpy().astype(np.int64)
-        times, _ = weights(p, number, np.ones(len(frame)), rest=60 - len(frame))
+        times = weights(p, number, np.ones(len(frame)), rest=60 - len(frame)).times
         totals.append(float(times @ frame["grade"].to_numpy()))
     error = np.std(totals) / np.sqrt(len(totals))
     assert abs(np.mean(totals) - grade.sum()) < 4 * error

@@ -60,7 +60,7 @@ def test_by_pair_by_hand():
 def test_labels_that_bear_on_nothing_give_no_interval():
     labels = weights(np.array([0.1]), np.ones(1, np.int64), np.zeros(1), rest=1.0)
     found = by_pair(np.zeros(2), np.zeros((2, 1)), np.zeros((2, 1, 2)), np.eye(2), labels, np.zeros((2, 1)))
-    value, sd = found.differences(np.array([0]), np.array([1]))
+    _, sd = found.differences(np.array([0]), np.array([1]))
     assert sd[0] > 0
     assert quantile(found.df) == math.inf
     nothing_open = by_pair(np.zeros(2), np.zeros((2, 1)), np.zeros((2, 1, 2)), np.zeros((2, 2)), labels, np.zeros((2, 1)))
@@ -144,7 +144,7 @@ def test_errors_of_labels_and_of_queries_add_up():
 def test_shrunk_by_hand():
     # Corrections −.1, 0, .1 around their mean .2: their variance is .01. Noise: each system its own source of variance .004.
     judge = np.array([0.3, 0.5, 0.7])
-    corrected = Means(value=judge + [0.1, 0.2, 0.3], noise=math.sqrt(0.004) * np.eye(3), df=9)
+    corrected = Means(value=judge + np.array([0.1, 0.2, 0.3]), noise=math.sqrt(0.004) * np.eye(3), df=9)
     ranked, w = shrunk(judge, corrected)
     assert w == pytest.approx(1 - 0.004 / 0.01)
     np.testing.assert_allclose(ranked, judge + 0.2 + 0.6 * np.array([-0.1, 0, 0.1]))

@@ -66,8 +66,8 @@ def test_one_round_is_the_horvitz_thompson_estimator():
 
 
 def test_two_even_rounds_by_hand():
-    # 10 pairs: 2 of 10 (p = 1/5), then 4 of the 8 left (p = 1/2). All squares 1. Errors: (1 − p) / p · open = 4 · 10 and 1 · 8, so
-    # the shares are 1/40 and 1/8 over their sum 6/40: 1/6 and 5/6. A first label counts 5 / 6 + 5/6, a second 2 · 5/6 = 10/6.
+    # 10 pairs: 2 of 10 (p = 1/5), then 4 of the 8 left (p = 1/2). All squares 1. Errors (1 − p) / p · open: 4 · 10 and 1 · 8,
+    # so the shares are 1/40 and 1/8 over their sum 6/40: 1/6 and 5/6. A first label counts 5 / 6 + 5/6, a second 2 · 5/6 = 10/6.
     p, rounds = np.array([0.2] * 2 + [0.5] * 4), np.array([1] * 2 + [2] * 4)
     found = weights(p, rounds, np.ones(6), rest=4.0)
     np.testing.assert_allclose(found.times, 10 / 6)
