@@ -14,14 +14,13 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from typing import Any
 
 import numpy as np
 from dl19 import data_or_exit, load_runs, truth
 from scipy.stats import kendalltau
-from simulated import LOOKS, ROUNDS, World, by_pairs, by_queries, grown, joined
+from simulated import LOOKS, ROUNDS, World, alone_each, by_pairs, by_queries, grown, joined
 
 from qrelkit.formats.trec import read_qrels
 from qrelkit.measures.parse import parse_measure
@@ -125,7 +124,7 @@ def settled(means: Means, true: Any, different: Sequence[tuple[int, int]]) -> tu
 def spread(call: Any, tasks: Sequence[tuple[str, str]], resamples: int, processes: int) -> Told:
     part = max(1, resamples // (4 * processes))
     jobs = [(*task, k, min(part, resamples - k)) for task in tasks for k in range(0, resamples, part)]
-    with ProcessPoolExecutor(processes) as pool:
+    with alone_each(processes) as pool:
         return joined(list(pool.map(call, jobs)))
 
 

@@ -1,6 +1,6 @@
 """Do 95 % intervals of corrected estimates hold the truth 95 times in 100? Generated collections, where the truth is known.
 
-    python benchmarks/simulated.py [--resamples 2000] [--seed 0] [--quick]
+    python benchmarks/simulated.py [--resamples 2000] [--seed 0] [--processes 2]
 
 Two systems, 40 queries of 40 documents, grades 0–3, and a judge that is lenient by a different amount with every query and
 inflates what system A ranks high. People grade by pair (evenly, or by the rule `decision`, in rounds) or whole queries; intervals
@@ -10,10 +10,12 @@ are for the mean over these queries, or over queries like these (every resample 
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields, replace
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -204,6 +206,12 @@ def table(found: dict[Any, list[list[Told]]], looks: Sequence[int]) -> list[str]
     return lines
 
 
+def alone_each(processes: int) -> ProcessPoolExecutor:
+    """Processes of one thread each: the resamples are the parallel part."""
+    os.environ |= dict.fromkeys(("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    return ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
+
+
 def joined(parts: Sequence[dict[Any, list[Any]]]) -> dict[Any, list[Any]]:
     out: dict[Any, list[Any]] = {}
     for part in parts:
@@ -217,6 +225,7 @@ def main() -> None:
     options.add_argument("--resamples", type=int, default=2000)
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--measures", default=",".join(MEASURES))
+    options.add_argument("--processes", type=int, default=2)
     options.add_argument("--designs", default="uniform,decision,query")
     chosen = options.parse_args()
     names = chosen.measures.split(",")
@@ -229,7 +238,7 @@ def main() -> None:
             started, part = time.perf_counter(), max(1, chosen.resamples // 8)
             starts = range(chosen.seed, chosen.seed + chosen.resamples, part)
             tasks = [(design, these, names, k, part, LOOKS) for k in starts]
-            with ProcessPoolExecutor(2) as pool:
+            with alone_each(chosen.processes) as pool:
                 found = joined(list(pool.map(resample, tasks)))
             print("\n".join(table(found, LOOKS)), f"{time.perf_counter() - started:.0f} s", sep="\n", flush=True)
 
