@@ -1,6 +1,6 @@
 """Do 95 % intervals of corrected estimates hold the truth 95 times in 100? Generated collections, where the truth is known.
 
-    python benchmarks/simulated.py [--resamples 2000] [--seed 0] [--processes 2]
+    python benchmarks/simulated.py [--resamples 2000] [--processes 2]
 
 Two systems, 40 queries of 40 documents, grades 0–3, and a judge that is lenient by a different amount with every query and
 inflates what system A ranks high. People grade by pair (evenly, or by the rule `decision`, in rounds) or whole queries; intervals
@@ -22,13 +22,16 @@ import numpy as np
 import polars as pl
 
 from qrelkit.core.qrels import Qrels
+from qrelkit.core.records import Estimate
 from qrelkit.core.run import Run
 from qrelkit.measures.linear import Chances, Placed, expected
 from qrelkit.measures.parse import Measure, parse_measure
 from qrelkit.stats.corrected import Means, by_query, quantile
 from qrelkit.stats.sampling import FLOOR, draw, probabilities
 from qrelkit.steps.choose import sizes
+from qrelkit.steps.corrected import LIKE, THESE
 from qrelkit.steps.correction import Side
+from qrelkit.steps.figures import figures
 from qrelkit.steps.population import FADING, Population, population
 
 MEASURES = ("DCG@10", "P@10", "RBP", "nDCG@10", "R@20", "AP")
@@ -86,6 +89,16 @@ class World(Population):
 
     def judged(self, measure: Measure, runs: Sequence[int]) -> Any:
         return self.values(measure, runs, self.place[self.stratum])
+
+    def figured(self, names: Sequence[str], estimand: Any) -> list[tuple[Estimate, Estimate]]:
+        """Figures of the pool, by both sides and by people alone; the true ones where nothing was drawn yet."""
+        at = self.labelled if len(self.labelled) else np.arange(len(self))
+        p, round_ = (self.probability, self.round) if len(self.labelled) else (np.ones(len(at)), np.ones(len(at), np.int64))
+        drawn = {"probability": pl.Series(p), "round": pl.Series(round_)}
+        human = self.pairs[at].with_columns(grade=pl.Series(self.said[at]), **drawn)
+        judge = self.pairs.with_columns(grade=pl.Series(self.place[self.stratum].astype(np.int64)))
+        found = figures(names, Qrels.of(judge, "judge"), Qrels.of(human, "people"), estimand=estimand, levels=self.levels)
+        return [(figure.corrected, figure.human) for figure in found]
 
     def only(self, pairs: Any) -> World:
         """These pairs alone, whose queries are numbered anew; `pairs` are places in the order of their queries."""
@@ -171,7 +184,7 @@ def generated(queries: int, seed: int, *, biased: float = 0.7, lenient: float = 
 def resample(task: tuple[str, bool, Sequence[str], int, int, Sequence[int]]) -> dict[Any, list[list[Told]]]:
     """Some resamples of one design and estimand: (measure, design, labels) → what both sides and people alone told each time."""
     design, these, names, first, count, looks = task
-    rounds = np.diff([0, *[n for n in np.cumsum(ROUNDS) if n <= max(looks)]])
+    rounds = rounds_to(max(looks))
     out: dict[Any, list[list[Told]]] = {}
     big = generated(SUPER, 0)
     measures = [parse_measure(name) for name in names]
@@ -193,6 +206,35 @@ def resample(task: tuple[str, bool, Sequence[str], int, int, Sequence[int]]) -> 
     return out
 
 
+def pool(task: tuple[bool, int, int, Sequence[int]]) -> dict[Any, list[list[Told]]]:
+    """The figures of a pool (prevalence, kappa) with even labels, as `resample` has it of measures."""
+    these, first, count, looks = task
+    out: dict[Any, list[list[Told]]] = {}
+    big, names = generated(SUPER, 0), ("prevalence", "prevalence(rel=2)", "kappa")
+    whole = big.figured(names, THESE)
+    for k in range(first, first + count):
+        rng = np.random.default_rng([5, k])
+        world = big.resampled(np.sort(rng.choice(SUPER, QUERIES, replace=False)))
+        truth = world.figured(names, THESE) if these else whole
+        for known in grown(world, "uniform", (0, 1), parse_measure("P@10"), rng, rounds=rounds_to(max(looks))):
+            if len(known.labelled) not in looks:
+                continue
+            found = known.figured(names, THESE if these else LIKE)
+            for name, true, sides in zip(names, truth, found, strict=True):
+                told = [_figure_told(side, true[0].value) for side in sides]
+                out.setdefault((name, "uniform", len(known.labelled)), []).append(told)
+    return out
+
+
+def _figure_told(side: Estimate, true: float) -> Told:
+    held = side.low <= true + 1e-12 and true - 1e-12 <= side.high
+    return held, False, False, side.value - true, (side.high - side.low) / 2, held
+
+
+def rounds_to(most: int) -> Sequence[int]:
+    return [n for n, reached in zip(ROUNDS, np.cumsum(ROUNDS), strict=True) if reached <= most]
+
+
 def table(found: dict[Any, list[list[Told]]], looks: Sequence[int]) -> list[str]:
     """One line per measure and design: at each number of labels, how often the intervals hold the truth."""
     lines = []
@@ -202,7 +244,7 @@ def table(found: dict[Any, list[list[Told]]], looks: Sequence[int]) -> list[str]
             a = np.array(found[name, design, labels], dtype=float)
             cells.append(f"{a[:, 0, 0].mean():6.1%}{a[:, 0, 5].mean():6.1%}{a[:, 1, 0].mean():6.1%}")
         last = np.array(found[name, design, looks[-1]], dtype=float)[:, 0, 3]
-        lines.append(f"{name:8} {design:9}" + " |".join(cells) + f" | {last.mean():+.4f} of {last.std():.4f}")
+        lines.append(f"{name:18}{design:9}" + " |".join(cells) + f" | {last.mean():+.4f} of {last.std():.4f}")
     return lines
 
 
@@ -223,7 +265,6 @@ def joined(parts: Sequence[dict[Any, list[Any]]]) -> dict[Any, list[Any]]:
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--resamples", type=int, default=2000)
-    options.add_argument("--seed", type=int, default=0)
     options.add_argument("--measures", default=",".join(MEASURES))
     options.add_argument("--processes", type=int, default=2)
     options.add_argument("--designs", default="uniform,decision,query")
@@ -234,12 +275,16 @@ def main() -> None:
             f"\nmean over {'these queries' if these else 'queries like these'}, {chosen.resamples} resamples: coverage of A − B,"
         )
         print("of A, and of A − B by people alone, at " + ", ".join(map(str, LOOKS)) + " labels; error at the last: mean of sd")
+        part = max(1, chosen.resamples // 8)
+        starts = range(0, chosen.resamples, part)
+        jobs: list[tuple[Any, list[Any]]] = []
         for design in chosen.designs.split(","):
-            started, part = time.perf_counter(), max(1, chosen.resamples // 8)
-            starts = range(chosen.seed, chosen.seed + chosen.resamples, part)
-            tasks = [(design, these, names, k, part, LOOKS) for k in starts]
-            with alone_each(chosen.processes) as pool:
-                found = joined(list(pool.map(resample, tasks)))
+            jobs.append((resample, [(design, these, names, k, part, LOOKS) for k in starts]))
+        jobs.append((pool, [(these, k, part, LOOKS) for k in starts]))
+        for call, tasks in jobs:
+            started = time.perf_counter()
+            with alone_each(chosen.processes) as processes:
+                found = joined(list(processes.map(call, tasks)))
             print("\n".join(table(found, LOOKS)), f"{time.perf_counter() - started:.0f} s", sep="\n", flush=True)
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import typer
 
 from qrelkit.cli.context import COLLAPSE, COLUMNS, JSON, PARENTS, PROJECT, open_project, refuse_without_files
+
+if TYPE_CHECKING:
+    from qrelkit.steps.comparison import Differences, Ranking
 
 
 def compare(
@@ -40,73 +45,57 @@ def compare(
     Without --runs: the project's systems under its human judgments, or its judge's where there are none; with --settle or --plan
     its judge corrected by what people graded.
     """
-    from qrelkit.cli.deciding import Asked, put_decision
-    from qrelkit.cli.output import in_a_pipe, put_json, put_statistics, put_text, say, warn
+    from qrelkit.cli.deciding import Asked, decide_files, decide_project
     from qrelkit.core.errors import InputError
-    from qrelkit.formats.files import column_map, distinct_runs, group_of, named_qrels, read_any_qrels, weight_of
-    from qrelkit.formats.samples import read_sample
-    from qrelkit.project.deciding import decision_of, split_names
-    from qrelkit.project.line import line_of
-    from qrelkit.project.review import sample
+    from qrelkit.formats.files import column_map, distinct_runs, group_of, named_qrels, weight_of
+    from qrelkit.project.deciding import split_names, views_of
     from qrelkit.steps.compare import compare as contrast
-    from qrelkit.steps.families import family_warnings, models_of
-    from qrelkit.steps.run import decided, known
 
-    try:
-        ks = [int(k) for k in tops.split(",")]
-    except ValueError:
-        raise InputError(f"--tops takes numbers such as 10,20; found {tops!r}") from None
-    renamed, weights = column_map(columns), weight_of(queries, weight)
+    ks, renamed, form = ranks(tops), column_map(columns), "json" if as_json else form
+    split: dict[str, Any] = {"by": group_of(queries, by), "weights": weight_of(queries, weight)}
     named = list(named_qrels(qrels, columns=renamed).values())
     systems = distinct_runs(runs, collapse=collapse, parents=parents, columns=renamed)
     measure, tags = split_names(names or [], [run.tag for run in systems] if runs else None)
-    form = "json" if as_json else form
-    split = {"by": group_of(queries, by), "weights": weights}
-    asked = {"settle": settle, "plan": plan, "estimand": estimand, "most": most, "next_pairs": next_pairs, "n": n, "seed": seed}
+    dials = {"settle": settle, "plan": plan, "estimand": estimand, "most": most, "next_pairs": next_pairs, "n": n, "seed": seed}
+    asked = Asked(measure=measure, seconds=seconds, form=form, **dials)  # type: ignore[arg-type]
     if judge or human:
         if not (judge and runs and measure) or qrels:
             raise InputError("--judge (and --human, once people graded) go with a measure and --runs, and without --qrels")
-        graded = read_sample(human, columns=renamed) if human else None
-        told = Asked(measure=measure, seconds=seconds, **asked)  # type: ignore[arg-type]
-        grader = read_any_qrels(judge, columns=renamed)
-        families = family_warnings(models_of(systems), [grader.name])
-        put_decision(told, systems, grader, graded, form, warnings=families, **split)
-        return
+        return decide_files(asked, systems, judge, human, renamed, split)
     if not qrels and not runs:
         refuse_without_files(collapse=collapse, parents=parents, columns=columns)
         with open_project(project) as opened:
-            if next_pairs:
-                raise InputError("in a project people grade sheets: `qrelkit review --to SHEET.csv --choose decision -n 20`")
-            if settle or plan:
-                found = decision_of(opened, measure, tags)
-                told = Asked(measure=found.measure, seconds=seconds or found.seconds, **asked)  # type: ignore[arg-type]
-                further = {
-                    "levels": found.levels,
-                    "warnings": found.warnings,
-                    "weights": weights or found.weights,
-                    "by": split["by"],
-                }
-                if put_decision(told, found.runs, found.judge, found.human, form, **further):
-                    between = f" --between {' '.join(tags)}" if tags else ""
-                    say(f"next: qrelkit review --to next.csv --choose decision{between} --measure {told.measure} -n {n}")
-                return
-            people, told_of = sample(opened)
-            done = decided(known(line_of(opened)), people, warnings=told_of)
-            split["weights"] = weights or opened.weights()
-        systems = [run for run in done.line.runs if not tags or run.tag in tags]
-        named, measure = list(done.views.values())[:1], measure or str(done.line.measures[0])
+            if settle or plan or next_pairs:
+                return decide_project(asked, opened, tags, split)
+            systems, named, measure, weights = views_of(opened, measure, tags)
+        split["weights"] = split["weights"] or weights
     elif settle or plan or next_pairs:
         raise InputError("--settle, --plan and --next need --judge (and --human, once people graded), or a project")
     elif not (qrels and runs and measure):
         raise InputError("compare needs a measure, --runs and --qrels; in a project it needs none of them")
-    result = contrast(measure, systems, named, tops=ks, leave_out_empty=leave_out_empty, seed=seed, **split)  # type: ignore[arg-type]
+    found = contrast(measure, systems, named, tops=ks, leave_out_empty=leave_out_empty, seed=seed, **split)
+    return put_found(found, form, two=len(named) == 2)
+
+
+def ranks(tops: str) -> list[int]:
+    """The k of top-k tau. InputError for what is no list of numbers."""
+    from qrelkit.core.errors import InputError
+
+    try:
+        return [int(k) for k in tops.split(",")]
+    except ValueError:
+        raise InputError(f"--tops takes numbers such as 10,20; found {tops!r}") from None
+
+
+def put_found(found: Differences | Ranking, form: str, *, two: bool) -> None:
+    """Prints a comparison; with `two` qrels a pipe gets the statistics, a line each."""
+    from qrelkit.cli.output import in_a_pipe, put_json, put_statistics, put_text, warn
+
     form = form or ("tsv" if in_a_pipe() else "text")
     if form == "json":
-        put_json(result.json())
-        return
+        return put_json(found.json())
     if form != "text":
-        warn(result.warnings)
-    if form == "tsv" and len(named) == 2:
-        put_statistics(result.json())
-    else:
-        put_text(result, form)
+        warn(found.warnings)
+    if form == "tsv" and two:
+        return put_statistics(found.json())
+    return put_text(found, form)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from qrelkit.core.qrels import Qrels
     from qrelkit.core.run import Run
+    from qrelkit.project.project import Project
     from qrelkit.steps.corrected import Estimand
 
 
@@ -25,9 +26,38 @@ class Asked:
     next_pairs: str
     n: int
     seed: int
+    form: str
 
 
-def put_decision(asked: Asked, runs: Sequence[Run], judge: Qrels, human: Qrels | None, form: str, **options: Any) -> bool:
+def decide_files(
+    asked: Asked, runs: Sequence[Run], judge: str, human: str, columns: Mapping[str, str], split: Mapping[str, Any]
+) -> None:
+    """`compare MEASURE --runs … --judge J [--human H]`."""
+    from qrelkit.formats.files import read_any_qrels
+    from qrelkit.formats.samples import read_sample
+    from qrelkit.steps.families import family_warnings, models_of
+
+    people, grader = read_sample(human, columns=columns) if human else None, read_any_qrels(judge, columns=columns)
+    put_decision(asked, runs, grader, people, warnings=family_warnings(models_of(runs), [grader.name]), **split)
+
+
+def decide_project(asked: Asked, project: Project, tags: Sequence[str], split: Mapping[str, Any]) -> None:
+    """`compare [MEASURE] [A B] --settle` in a project; says how to have the next pairs graded while anything is undecided."""
+    from qrelkit.cli.output import say
+    from qrelkit.core.errors import InputError
+    from qrelkit.project.deciding import decision_of
+
+    if asked.next_pairs:
+        raise InputError("in a project people grade sheets: `qrelkit review --to SHEET.csv --choose decision -n 20`")
+    found = decision_of(project, asked.measure, tags)
+    told = replace(asked, measure=found.measure, seconds=asked.seconds or found.seconds)
+    weights, further = split["weights"] or found.weights, {"levels": found.levels, "warnings": found.warnings}
+    if put_decision(told, found.runs, found.judge, found.human, by=split["by"], weights=weights, **further):
+        between = f" --between {' '.join(tags)}" if tags else ""
+        say(f"next: qrelkit review --to next.csv --choose decision{between} --measure {told.measure} -n {asked.n}")
+
+
+def put_decision(asked: Asked, runs: Sequence[Run], judge: Qrels, human: Qrels | None, **options: Any) -> bool:
     """Decides, prints, and writes the next pairs to grade where they were asked for and something is undecided, which it says."""
     from qrelkit.cli.output import in_a_pipe, put_json, put_text, warn
     from qrelkit.core.errors import InputError
@@ -41,7 +71,7 @@ def put_decision(asked: Asked, runs: Sequence[Run], judge: Qrels, human: Qrels |
     if asked.next_pairs:
         refuse_existing(asked.next_pairs)
     found = decide(asked.measure, runs, judge, human, **dials, **options)  # type: ignore[arg-type]
-    form = form or ("tsv" if in_a_pipe() else "text")
+    form = asked.form or ("tsv" if in_a_pipe() else "text")
     if form == "json":
         put_json(found.json())
     else:

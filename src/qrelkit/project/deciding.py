@@ -14,7 +14,7 @@ from qrelkit.project.line import line_of
 from qrelkit.project.project import Project
 from qrelkit.project.review import pace, sample
 from qrelkit.steps.families import family_warnings, models_of
-from qrelkit.steps.run import judged_so_far
+from qrelkit.steps.run import decided, judged_so_far, known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,15 +59,15 @@ def decision_of(project: Project, measure: str = "", tags: Sequence[str] = ()) -
     UnknownName for a system that the project does not have.
     """
     line = line_of(project)
-    known = {run.tag: run for run in line.runs}
+    runs = {run.tag: run for run in line.runs}
     for tag in tags:
-        if tag not in known:
-            raise UnknownName("system", tag, known)
+        if tag not in runs:
+            raise UnknownName("system", tag, runs)
     judged = judged_so_far(line)
     if judged is None:
         raise InputError("nothing is judged yet, so there is no judge to correct: `qrelkit judge` comes first")
     people, told = sample(project)
-    chosen = [known[tag] for tag in tags] or list(line.runs)
+    chosen = [runs[tag] for tag in tags] or list(line.runs)
     named = {tag: model for tag, model in project.config.systems.items() if tag in {run.tag for run in chosen}}
     families = family_warnings(models_of(chosen, named), [stage.model for stage in each_judge(project.config.judge)])
     return Deciding(
@@ -80,3 +80,18 @@ def decision_of(project: Project, measure: str = "", tags: Sequence[str] = ()) -
         seconds=pace(project.store),
         warnings=(*told, *families),
     )
+
+
+def views_of(
+    project: Project, measure: str, tags: Sequence[str]
+) -> tuple[list[Run], list[Qrels], str, Mapping[str, float] | None]:
+    """What a plain comparison takes of a project: its systems, the grades that count (people's where they graded the pool, else
+    its judge's), the measure and the weights. UnknownName for a system that it does not have."""
+    people, told = sample(project)
+    done = decided(known(line_of(project)), people, warnings=told)
+    runs = {run.tag: run for run in done.line.runs}
+    for tag in tags:
+        if tag not in runs:
+            raise UnknownName("system", tag, runs)
+    chosen = [runs[tag] for tag in tags] or list(runs.values())
+    return chosen, list(done.views.values())[:1], measure or str(done.line.measures[0]), project.weights()
