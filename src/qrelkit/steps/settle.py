@@ -85,6 +85,8 @@ def settle(
     everything is open, and the labels needed follow from the judge's difference. More than `most` further labels are called
     not worth it. Raises InputError for fewer than two runs and for measures that sampled pairs cannot estimate.
     """
+    from scipy.special import ndtr, stdtrit
+
     if len(runs) < 2:
         raise InputError(f"settling needs at least two runs, not {len(runs)}")
     one = parse_measures([measure])[0]
@@ -101,7 +103,8 @@ def settle(
     else:
         means = values_per_query(one, runs, judge, people.query_ids) @ share
         now, known = means[a] - means[b], np.zeros(len(a))
-    more = further(people, runs, one, share, a, b, now, known)
+    tails = stdtrit(min(max(float(df[-1]), 1.0), 1e9), ndtr(GOAL)) if len(df) else GOAL  # few labels must show more
+    more = further(people, runs, one, share, a, b, now, known, goal=float(tails))
     out = []
     for i, (x, y) in enumerate(zip(a.tolist(), b.tolist(), strict=True)):
         at = int(ended[:, i].argmax()) if ended[:, i].any() else -1
@@ -207,7 +210,16 @@ def _difference(products: Floats, a: Ints, b: Ints) -> Floats:
 
 
 def further(
-    people: Population, runs: Sequence[Run], measure: Measure, share: Floats, a: Ints, b: Ints, value: Floats, sd: Floats
+    people: Population,
+    runs: Sequence[Run],
+    measure: Measure,
+    share: Floats,
+    a: Ints,
+    b: Ints,
+    value: Floats,
+    sd: Floats,
+    *,
+    goal: float = GOAL,
 ) -> Floats:
     """(pairs of systems): about how many more labels settle each, drawn for all of them, if the differences are `value` (known
     so far to `sd`, 0 where nothing is known); no number does where there is none. With Holm's method the easiest pairs must pass
@@ -218,6 +230,6 @@ def further(
     effort = Effort.of(people, runs, measure, share)
     ease = np.argsort(-np.abs(value) / np.sqrt(effort.mass(a, b)), kind="stable")
     hurdle = np.empty(len(a))
-    hurdle[ease] = GOAL * ndtri(1 - ALPHA / 2 / np.arange(len(a), 0, -1)) / ndtri(1 - ALPHA / 2)
+    hurdle[ease] = goal * ndtri(1 - ALPHA / 2 / np.arange(len(a), 0, -1)) / ndtri(1 - ALPHA / 2)
     wanted = np.maximum((hurdle / np.maximum(np.abs(value), 1e-9)) ** 2 - known, 1e-9)
     return np.where(value == 0, np.inf, np.maximum(effort.labels(1 / wanted, a, b), 1.0))
