@@ -183,8 +183,8 @@ class Interrupted(SqlStore):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise there")
 @pytest.mark.parametrize("where", ["open", "end"])
-@pytest.mark.xfail(
-    strict=True, reason="before and after the main part Ctrl-C cancels the drive: replies are lost, models stay open"
+@pytest.mark.xfail(  # a race: on a busy machine the signal may come a moment later, and all is well
+    strict=False, reason="before and after the main part Ctrl-C cancels the drive: replies are lost, models stay open"
 )
 def test_ctrl_c_at_the_very_beginning_or_end_loses_nothing(tmp_path: Path, where: str) -> None:
     class Lingering(Endpoint):

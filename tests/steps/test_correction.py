@@ -158,12 +158,12 @@ def simulated():
 @pytest.mark.parametrize("these", [True, False], ids=["these", "like"])
 @pytest.mark.parametrize("design", ["uniform", "decision", "query"])
 def test_intervals_hold_the_truth_though_the_judge_is_biased(simulated, design, these):
-    """80 resamples: a coverage of .95 has a standard error of .024."""
+    """60 resamples: a coverage of .95 has a standard error of .028."""
     simulated.SUPER = 400
-    found = simulated.resample((design, these, ("DCG@10",), 0, 80, (60, 100)))
+    found = simulated.resample((design, these, ("DCG@10",), 0, 60, (60,)))
     for (name, _, labels), rows in found.items():
         told = np.array(rows, dtype=float)[:, 0]
-        assert told[:, 0].mean() > 0.86, (name, labels)
+        assert told[:, 0].mean() > 0.85, (name, labels)
         # Unbiased: the mean error is within 4 standard errors of 0. The judge alone is off by far more (below).
         assert abs(told[:, 3].mean()) < 4 * told[:, 3].std() / np.sqrt(len(told)), (name, labels)
 
