@@ -14,7 +14,7 @@ from faults.many import expected, judged, pair_of, point, verdict, write_many
 from qrelkit.stores.sql import SqlStore
 from servers.chat import ChatServer
 
-AT_ONCE, QUERIES, DOCUMENTS = 8, 4, 75
+AT_ONCE, QUERIES, DOCUMENTS = 8, 4, 120
 PAIRS = QUERIES * DOCUMENTS
 JUDGE = """
 import resource, sys
