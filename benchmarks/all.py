@@ -19,7 +19,16 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--peers", default="")
     peers = options.parse_args().peers
-    jobs = [["help.py"], ["driver.py"], ["latency.py"], ["second_run.py"], ["tokens.py"], ["store.py"], ["expansion.py"], ["decide.py"]]
+    jobs = [
+        ["help.py"],
+        ["driver.py"],
+        ["latency.py"],
+        ["second_run.py"],
+        ["tokens.py"],
+        ["store.py"],
+        ["expansion.py"],
+        ["decide.py"],
+    ]
     jobs += [["coverage.py"], ["settle.py"], ["gaming.py"], ["leave_out.py"], ["cascade.py"], ["pooling.py"], ["simulated.py"]]
     if peers:
         jobs += [["evaluate.py", "--peers", peers], ["evaluate.py", "--peers", peers, "--whole"]]
