@@ -52,8 +52,8 @@ def test_by_pair_by_hand():
     seen, thought = 2 * (0.1**2 + 0.4**2), 0.2**2 + 0.0 + (0.08 + 0.04 - 2 * 0.02)
     _, sd = found.differences(np.array([0]), np.array([1]))
     assert sd[0] ** 2 == pytest.approx(SEEN * seen + (1 - SEEN) * thought)
-    # Only the first label is expected to move the difference: as even as 1 label, none of freedom.
-    assert found.df == pytest.approx(0)
+    # Only the first label is expected to move the difference: as even as 1 label, which leaves the least degree of freedom.
+    assert found.df == 1
     assert spread(rest) == pytest.approx((0.08 + 0.04 - 2 * 0.02) / 2)
 
 

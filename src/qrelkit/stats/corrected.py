@@ -65,16 +65,16 @@ def by_pair(value: Array, off: Array, expected: Array, rest: Array, labels: Weig
     `value` (systems): at the best chances, labels in their places. `off` (systems × labels): how far each label moved them off
     the chances that its pair had without it, and `expected` (systems × labels × grades) what it was expected to, centred; `rest`
     (systems × systems) the sum of the products of such moves over the pairs that nobody graded. `bent` (systems × queries) is
-    what a straight line leaves over. Degrees of freedom: the number of labels that would be as even, less one (Kish); none, and
-    so no interval, where no label bears on the systems and something is open.
+    what a straight line leaves over. Degrees of freedom: the number of labels that would be as even, less one (Kish), 1 at
+    least; none, and so no interval, where no label bears on the systems and something is open.
     """
     seen = math.sqrt(SEEN) * off * labels.error
     thought = math.sqrt(1 - SEEN) * (expected * np.sqrt(labels.thought)[:, None]).reshape(len(value), -1)
     open_ = math.sqrt((1 - SEEN) * labels.open) * _root(rest)
     noise = np.concatenate([seen, thought, open_, bent], axis=1)
     parts = (off_common(expected) ** 2).sum(axis=(0, 2)) * labels.error**2
-    even = parts.sum() ** 2 / (parts**2).sum() if parts.any() else 0.0 if spread(rest) > 0 else math.inf
-    return Means(value=value + off @ (labels.times - 1), noise=noise, df=even - 1)
+    df = max(parts.sum() ** 2 / (parts**2).sum() - 1, 1.0) if parts.any() else 0.0 if spread(rest) > 0 else math.inf
+    return Means(value=value + off @ (labels.times - 1), noise=noise, df=df)
 
 
 def off_common(values: Array) -> Array:
@@ -84,8 +84,9 @@ def off_common(values: Array) -> Array:
 
 def spread(products: Array) -> float:
     """Σ over systems of the squares off their mean, from products (systems × systems)."""
-    systems = len(products)
-    return max(0.0, float(np.trace(products) - (products.sum() / systems if systems > 1 else 0.0)))
+    own, systems = float(np.trace(products)), len(products)
+    off = own - float(products.sum()) / systems if systems > 1 else own
+    return off if off > ROUNDING * own else 0.0
 
 
 def _root(products: Array) -> Array:

@@ -106,7 +106,8 @@ def _shares(p: Array, round_: Ints, squares: Array, rest: float) -> tuple[Array,
 
     own, found = total(squares), total(squares / p)
     plain = total((1 - p) / p**2) / np.maximum(total(1 / p), 1.0)
-    ratio = np.where(found > 0, total(squares * (1 - p) / p**2) / np.where(found > 0, found, 1.0), plain)
+    ratio = np.where(found > 0, total(squares * (1 - p) / p**2) / np.where(found > 0, found, 1.0), 0.0)
+    ratio = np.where((ratio > 0) | (rest == 0), ratio, plain)  # where none of those that bear on it was drawn by chance
     error = ratio * (rest + np.cumsum(own[::-1])[::-1])
     exact = error <= 1e-9 * error.max(initial=0.0)  # such rounds are enough by themselves
     share = exact.astype(np.float64) if exact.any() else 1 / error

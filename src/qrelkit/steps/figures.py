@@ -175,8 +175,7 @@ def _estimated(people: Population, formula: Formula, estimand: Estimand) -> Esti
         model = float(expected @ labels.thought) + labels.open * rest
         variance = SEEN * ((off * labels.error) ** 2).sum() + (1 - SEEN) * model
         parts = expected * labels.error**2
-        even = parts.sum() ** 2 / (parts**2).sum() if parts.any() else 0.0 if rest > 0 else np.inf
-        df = even - 1
+        df = max(parts.sum() ** 2 / (parts**2).sum() - 1, 1.0) if parts.any() else 0.0 if rest > 0 else np.inf
     else:
         influence = (known * slopes[people.stratum]).sum(axis=1)
         influence[people.labelled] += off * (labels.times - 1)
