@@ -52,5 +52,5 @@ $(VENV)/.all: $(VENV)/pyvenv.cfg pyproject.toml constraints.txt
 	@$(BIN)/python -m pip config list | grep -q "find-links" || [ -n "$(TORCH_FIND_LINKS)" ] || echo "PyTorch comes from PyPI:" \
 	    "on Linux that is the CUDA build, gigabytes. For a CPU build: make test TORCH_FIND_LINKS=FOLDER-OR-PAGE-OF-LINKS"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-	    $(addprefix --find-links ,$(TORCH_FIND_LINKS)) --editable ".[fast,irds,pandas,local,ray,postgres,test]"
+	    $(addprefix --find-links ,$(TORCH_FIND_LINKS)) --editable ".[fast,irds,pandas,local,ray,postgres,dense,zh,hub,test]"
 	@touch $@ $(VENV)/.core

@@ -72,7 +72,7 @@ def judging(folder: Path, scale: float, route: str) -> None:
     from qrelkit.core.wire import Settings
     from qrelkit.formats.trec import write_qrels
     from qrelkit.judges.pointwise import Look, Pointwise
-    from qrelkit.judges.prompt import read_prompt
+    from qrelkit.text.prompt import read_prompt
     from qrelkit.stores.sql import SqlStore
 
     started = time.perf_counter()

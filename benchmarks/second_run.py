@@ -22,7 +22,7 @@ from qrelkit.core.guideline import SCALES, Guideline
 from qrelkit.core.pool import Pool
 from qrelkit.core.records import Judgment
 from qrelkit.judges.pointwise import Pointwise
-from qrelkit.judges.prompt import read_prompt
+from qrelkit.text.prompt import read_prompt
 from qrelkit.models.scripted import Scripted
 from qrelkit.steps.judge import judge, with_keys
 from qrelkit.steps.load import load

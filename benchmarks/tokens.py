@@ -22,7 +22,7 @@ from qrelkit.core.wire import Reply, Request, Shrink, digest_of
 from qrelkit.judges.groupwise import Groupwise
 from qrelkit.judges.pointwise import Example, Look, Pointwise
 from qrelkit.judges.prefix import prefix_share
-from qrelkit.judges.prompt import read_prompt
+from qrelkit.text.prompt import read_prompt
 from qrelkit.models.prices import Prices, read_prices, tokens_of_request
 
 QUERIES, DOCUMENTS, PAIRS = 40, 50, 20_000

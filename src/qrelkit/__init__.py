@@ -87,7 +87,7 @@ _HOME = {
     "qrels_from_table": "formats.tables",
     "read_labels": "formats.votes",
     "read_prices": "models.prices",
-    "read_prompt": "judges.prompt",
+    "read_prompt": "text.prompt",
     "read_qrels": "formats.trec",
     "read_reply": "judges.read_reply",
     "read_run": "formats.trec",

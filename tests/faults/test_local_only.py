@@ -15,7 +15,7 @@ import pytest
 from cli.calling import call
 from faults.listening import Ear, calls_of_this_process, listening
 from qrelkit.core.errors import InputError
-from qrelkit.models.hosts import LOOPBACK
+from qrelkit.net.hosts import LOOPBACK
 from qrelkit.project.config import Config
 from qrelkit.project.local_only import refuse_cluster, refuse_source, refuse_store
 from qrelkit.project.project import Project

@@ -15,7 +15,7 @@ from qrelkit.core.records import Image
 from qrelkit.core.wire import Message, Request, Schema, Settings, Shrink, digest_of, picture, text
 from qrelkit.judges.guide import guide_schema
 from qrelkit.judges.pointwise import verdict_schema
-from qrelkit.judges.prompt import read_prompt, shipped_prompts
+from qrelkit.text.prompt import read_prompt, shipped_prompts
 
 GOLDEN = json.loads((Path(__file__).parent / "digests.json").read_text(encoding="utf-8"))
 IMAGE = Image(digest="0f" * 32, read=lambda: b"")

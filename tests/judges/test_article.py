@@ -12,7 +12,7 @@ from qrelkit.core.records import Document, Image, Judgment, Pair, Query
 from qrelkit.core.wire import Picture, Request, Text
 from qrelkit.judges.article import Articles
 from qrelkit.judges.pointwise import Example, Look, Pointwise
-from qrelkit.judges.prompt import read_prompt
+from qrelkit.text.prompt import read_prompt
 
 RELEVANT = '{"verdict": "relevant"}'
 

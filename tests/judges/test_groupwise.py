@@ -18,7 +18,7 @@ from qrelkit.core.image_digests import FileImage, ImageDigests
 from qrelkit.core.wire import Reply, Request, Settings
 from qrelkit.judges.groupwise import Groupwise
 from qrelkit.judges.pointwise import Look
-from qrelkit.judges.prompt import read_prompt
+from qrelkit.text.prompt import read_prompt
 
 LABELS = SCALES["product-3"].labels
 

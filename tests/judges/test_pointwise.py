@@ -11,7 +11,7 @@ from qrelkit.core.guideline import SCALES, Guideline, QueryGuideline, Requiremen
 from qrelkit.core.records import Document, Image, Judgment, Pair, Query
 from qrelkit.core.wire import Flow, Picture, Reply, Request, Text
 from qrelkit.judges.pointwise import Example, Look, Pointwise
-from qrelkit.judges.prompt import read_prompt
+from qrelkit.text.prompt import read_prompt
 
 OWN = QueryGuideline(
     query_id="q1",

@@ -14,9 +14,9 @@ from qrelkit.core.wire import Message, Request, text
 from qrelkit.judges.groupwise import Groupwise
 from qrelkit.judges.pointwise import Example, Look, Pointwise
 from qrelkit.judges.prefix import prefix_share
-from qrelkit.judges.prompt import read_prompt
 from qrelkit.models.chat_format import messages
 from qrelkit.models.prices import tokens_of_request
+from qrelkit.text.prompt import read_prompt
 
 
 def characters(request: Request) -> float:

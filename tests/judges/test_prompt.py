@@ -8,7 +8,7 @@ import pytest
 
 from qrelkit.core.errors import InputError, UnknownName
 from qrelkit.core.guideline import SCALES
-from qrelkit.judges.prompt import fenced, read_prompt, shipped_prompts
+from qrelkit.text.prompt import fenced, read_prompt, shipped_prompts
 
 OWN = """---
 name: own

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from yarl import URL
 
-from qrelkit.models.connections import IDLE_S, PIECE_BYTES, RACE_S, Connections, TooSlow, Waits
-from qrelkit.models.http1 import Answer, Broken, head
+from qrelkit.net.connections import IDLE_S, PIECE_BYTES, RACE_S, Connections, TooSlow, Waits
+from qrelkit.net.http1 import Answer, Broken, head
 
 Handler = Callable[["Server", asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 Loops = Callable[[], asyncio.AbstractEventLoop]

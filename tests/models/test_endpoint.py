@@ -15,9 +15,9 @@ from aiohttp import FormData, web
 
 from qrelkit.core.errors import InputError, Rejected, Unreachable
 from qrelkit.core.wire import Message, Request, text
-from qrelkit.models.endpoint import Endpoint
-from qrelkit.models.hosts import LOOPBACK, Resolver, address
 from qrelkit.models.openai_compatible import OpenAICompatible
+from qrelkit.net.endpoint import Endpoint
+from qrelkit.net.hosts import LOOPBACK, Resolver, address
 from servers.chat import ChatServer, Fault, dripping, failing, slow
 
 T = TypeVar("T")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from qrelkit.core.errors import InputError
-from qrelkit.models.http1 import BODY_BYTES, HEAD_BYTES, Answer, Broken, head
+from qrelkit.net.http1 import BODY_BYTES, HEAD_BYTES, Answer, Broken, head
 
 TEXT = b'{"a": "\xc3\xa4"}'
 BARE = zlib.compressobj(wbits=-15)

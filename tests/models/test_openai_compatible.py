@@ -18,9 +18,9 @@ from qrelkit.core.records import Image
 from qrelkit.core.wire import Message, Part, Reply, Request, Schema, Settings, Shrink, picture, text
 from qrelkit.models.chat_format import read_reply
 from qrelkit.models.data_urls import DataUrls
-from qrelkit.models.hosts import LOOPBACK
 from qrelkit.models.openai_compatible import OpenAICompatible
 from qrelkit.models.prices import read_prices
+from qrelkit.net.hosts import LOOPBACK
 from servers.chat import (
     VERDICT,
     ChatServer,

@@ -12,8 +12,8 @@ import pytest
 from cli.calling import call
 from qrelkit.core.errors import InputError
 from qrelkit.core.records import Document, Image, Query
-from qrelkit.judges.leaving import body_of, leaving_document, leaving_query
 from qrelkit.judges.pointwise import Look
+from qrelkit.text.leaving import body_of, leaving_document, leaving_query
 from servers.chat import ChatServer
 from verbs.tiny import PAIRS, images_of, served, write_config, write_lines, write_tiny
 

@@ -17,13 +17,13 @@ from qrelkit.core.guideline import SCALES, Guideline
 from qrelkit.core.pool import Pool
 from qrelkit.core.run import Run
 from qrelkit.judges.pointwise import Look, Pointwise
-from qrelkit.judges.prompt import read_prompt
 from qrelkit.models.scripted import Scripted
 from qrelkit.project.judging import described_documents
 from qrelkit.steps.describe import images_to_describe
 from qrelkit.steps.judge import judge
 from qrelkit.steps.load import load
 from qrelkit.stores.sql import SqlStore
+from qrelkit.text.prompt import read_prompt
 from sources.tiny_cases import write_layout
 
 FEVER = "10.1016/S0140-6736(12)60001-2"

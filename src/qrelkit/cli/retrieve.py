@@ -1,44 +1,77 @@
-"""retrieve: runs from a collection."""
+"""retrieve: runs from a collection, one command for each way of retrieving."""
 
 from __future__ import annotations
 
-import typer
+from typing import Any
 
+import typer
+from typer.core import TyperGroup
+
+from qrelkit.cli import saved
 from qrelkit.cli.context import JSON
 
 
-def retrieve(
-    retriever: str = typer.Argument(..., help="bm25"),
-    collection: str = typer.Argument(..., metavar="COLLECTION", help="A folder, or irds:ID."),
-    depth: int = typer.Option(1000, "--depth", help="Documents per query."),
-    output: str = typer.Option(..., "-o", "--output", metavar="RUN", help="Where the TREC run goes (- is stdout)."),
-    tag: str = typer.Option("", "--tag", help="The run's name; the retriever's by default."),
+class Ways(TyperGroup):
+    """The ways of retrieving; one that is not built in may be another package's."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name = args[0] if args else ""
+        if name.startswith("-") or self.get_command(ctx, name) is not None:
+            return super().resolve_command(ctx, args)
+        from qrelkit.core.errors import UnknownName
+        from qrelkit.core.plugins import find, offered
+
+        if name not in offered("retrievers"):
+            raise UnknownName("retriever", name, [*self.list_commands(ctx), *offered("retrievers")])
+        find("retrievers", name)  # says what is wrong with it
+        return name, self.get_command(ctx, "plugin"), args
+
+
+app = typer.Typer(cls=Ways, help="Retrieve documents for every query of a collection and write a TREC run.", no_args_is_help=True)
+
+
+@app.command("bm25")
+def bm25(
+    collection: str = saved.COLLECTION,
+    output: str = saved.OUTPUT,
+    depth: int = saved.DEPTH,
+    tag: str = saved.TAG,
     analyzer: str = typer.Option("auto", "--analyzer", help="How texts become terms."),
     k1: float = typer.Option(0.9, "--k1"),
     b: float = typer.Option(0.4, "--b"),
+    rewrites: str = saved.REWRITES,
+    combine: str = saved.COMBINE,
+    method: str = saved.METHOD,
+    thinking: str = saved.FAMILY,
+    again: bool = saved.AGAIN,
     as_json: bool = JSON,
 ) -> None:
-    """Retrieve documents for every query of a collection and write a TREC run."""
-    from pathlib import Path
-    from tempfile import TemporaryDirectory
-
-    from qrelkit.cli.output import put, put_json, say
-    from qrelkit.core.plugins import find
-    from qrelkit.core.run import Run
-    from qrelkit.formats.trec import write_run
+    """BM25, in English, German, Chinese or what is there."""
+    from qrelkit.retrievers.bm25 import Bm25
     from qrelkit.steps.load import load
-    from qrelkit.steps.retrieve import retrieve as search
 
-    build = find("retrievers", retriever)
     loaded = load(collection)
-    found = search(loaded, build(loaded, k1=k1, b=b, analyzer=analyzer), depth)
-    run = Run(found.frame, tag or found.tag, found.notes)
-    if output == "-":
-        with TemporaryDirectory() as folder:
-            write_run(run, Path(folder) / "run.trec")
-            put((Path(folder) / "run.trec").read_text(encoding="utf-8"))
-    else:
-        write_run(run, output)
-    say(repr(run))
-    if as_json and output != "-":
-        put_json({"tag": run.tag, "queries": run.frame["query_id"].n_unique(), "documents": len(run), "output": output})
+    written = saved.rewrites_of(rewrites, method, thinking)
+    retriever = Bm25(loaded, k1=k1, b=b, analyzer=analyzer)
+    saved.save(output, loaded, retriever, depth, as_json=as_json, tag=tag, rewrites=written, combine=combine, again=again)
+
+
+@app.command("plugin", hidden=True, context_settings={"ignore_unknown_options": False})
+def plugin(
+    name: str,
+    collection: str = saved.COLLECTION,
+    output: str = saved.OUTPUT,
+    depth: int = saved.DEPTH,
+    tag: str = saved.TAG,
+    rewrites: str = saved.REWRITES,
+    combine: str = saved.COMBINE,
+    again: bool = saved.AGAIN,
+    as_json: bool = JSON,
+) -> None:
+    """A retriever of another package (entry point group qrelkit.retrievers), built from the collection."""
+    from qrelkit.core.plugins import find
+    from qrelkit.steps.load import load
+
+    build, loaded = find("retrievers", name), load(collection)
+    written = saved.rewrites_of(rewrites)
+    saved.save(output, loaded, build(loaded), depth, as_json=as_json, tag=tag, rewrites=written, combine=combine, again=again)

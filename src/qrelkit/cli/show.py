@@ -15,7 +15,7 @@ app.command("outbound")(outbound)
 def prompt(name: str = typer.Argument("", help="pointwise, guide, describe, …, or a file; nothing lists them.")) -> None:
     """Print a prompt file."""
     from qrelkit.cli.output import put
-    from qrelkit.judges.prompt import BLOCKS, read_prompt, shipped_prompts
+    from qrelkit.text.prompt import BLOCKS, read_prompt, shipped_prompts
 
     if not name:
         put("\n".join(shipped_prompts()))

@@ -9,15 +9,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from qrelkit.core.collection import Collection
 from qrelkit.core.guideline import QueryGuideline
-from qrelkit.core.records import Image, Judgment, Pair, Query
+from qrelkit.core.records import Document, Image, Judgment, Pair, Query
+from qrelkit.core.rewriting import Rewrite
 from qrelkit.core.run import Run
 from qrelkit.core.wire import Batch, Flow, Limits, Reply, Request, Room
 
 Keep = Literal["full", "replies", "grades"]
+Side = Literal["query", "document", "rewrite"]
 
 
 @runtime_checkable
@@ -117,10 +121,60 @@ class GuideWriter(Protocol):
 
 
 @runtime_checkable
-class Retriever(Protocol):
-    """Answers a batch of queries: array work."""
+class Rewriter(Protocol):
+    """Writes texts that a query is searched with besides; `documents` are what a first search found (LameR)."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def settings(self) -> Mapping[str, Any]: ...
+
+    def flow(self, query: Query, documents: Sequence[Document] = ()) -> Flow[Rewrite]: ...
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """Turns texts into vectors. `settings` is JSON and covers everything that changes a vector: model and revision, pooling,
+    lengths, prefixes, number format. `similarity` is what its vectors are made to be compared by.
+
+    `encode` gives float32, texts × dimensions, in order. A "rewrite" is a hypothetical document that is searched *with*: encoded
+    as the model's authors do, usually without the query's instruction.
+    """
 
     name: str
+    similarity: Literal["cos", "dot"]
+
+    @property
+    def settings(self) -> Mapping[str, Any]: ...
+    def encode(self, texts: Sequence[str], side: Side) -> NDArray[np.float32]: ...
+
+
+@runtime_checkable
+class Reranker(Protocol):
+    """Scores the documents of one query, the higher the better; they stand in the order of the first search."""
+
+    name: str
+
+    @property
+    def settings(self) -> Mapping[str, Any]: ...
+    def scores(self, query: Query, documents: Sequence[Document]) -> Sequence[float]: ...
+
+
+@runtime_checkable
+class Retriever(Protocol):
+    """Answers a batch of queries: array work.
+
+    `settings` is JSON and covers everything that its answers depend on besides the queries (the collection's fingerprint too,
+    where it searches one), as it was asked for: known before any work is done, so that a run made with the same settings need
+    not be made again. What became of them (the analyzer that "auto" chose) is in the run's `notes["retriever"]`.
+    """
+
+    name: str
+
+    @property
+    def settings(self) -> Mapping[str, Any]: ...
 
     def search(self, queries: Sequence[Query], depth: int) -> Run: ...
 

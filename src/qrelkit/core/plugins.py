@@ -16,12 +16,17 @@ from qrelkit.core.errors import PluginError, UnknownName
 Kind = Literal["models", "sources", "retrievers", "judges", "describers"]
 
 
+def offered(kind: Kind) -> list[str]:
+    """The names that are on offer."""
+    return sorted({point.name for point in entry_points(group=f"qrelkit.{kind}")})
+
+
 def find(kind: Kind, name: str) -> Any:
     """The object behind a name; raises UnknownName, or PluginError when it cannot be loaded or is offered twice."""
-    offered = entry_points(group=f"qrelkit.{kind}")
-    found = {point.value: point for point in offered if point.name == name}
+    points = entry_points(group=f"qrelkit.{kind}")
+    found = {point.value: point for point in points if point.name == name}
     if not found:
-        raise UnknownName(kind.removesuffix("s"), name, {point.name for point in offered})
+        raise UnknownName(kind.removesuffix("s"), name, {point.name for point in points})
     if len(found) > 1:
         raise PluginError(f"two packages offer the {kind.removesuffix('s')} {name!r}: {', '.join(sorted(found))}; uninstall one")
     (point,) = found.values()

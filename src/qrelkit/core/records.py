@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from qrelkit.core.rewriting import Combine
+
 Outcome = Literal["graded", "refused", "unparsable", "out_of_range", "failed", "truncated_input"]
 OUTCOMES: tuple[Outcome, ...] = ("graded", "refused", "unparsable", "out_of_range", "failed", "truncated_input")
 PAID: tuple[Outcome, ...] = ("refused", "unparsable", "out_of_range", "truncated_input")  # a reply came and was no grade
@@ -32,13 +34,19 @@ class Image:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Query:
-    """What a system is asked; `columns` holds whatever else the file said (language, weight …)."""
+    """What a system is asked; `columns` holds whatever else the file said (language, weight …).
+
+    `rewrites` are texts to search with besides (hypothetical documents), `combine` is the rule that joins them with the query:
+    for a retriever only, never shown to an assessor.
+    """
 
     query_id: str
     text: str
     images: tuple[Image, ...] = ()
     columns: Mapping[str, Any] = field(default_factory=dict, compare=False)
     fingerprint: str = ""
+    rewrites: tuple[str, ...] = ()
+    combine: Combine | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from qrelkit.core.records import Document, Query
-from qrelkit.judges.leaving import body_of, leaving_document
 from qrelkit.judges.pointwise import Look
+from qrelkit.text.leaving import body_of, leaving_document
 
 SECTIONS = ("abstract", "fulltext", "captions")
 

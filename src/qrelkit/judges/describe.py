@@ -8,7 +8,7 @@ from typing import Any
 
 from qrelkit.core.records import Image
 from qrelkit.core.wire import Flow, Message, Request, Settings, Shrink, digest_of, picture, text
-from qrelkit.judges.prompt import Prompt
+from qrelkit.text.prompt import Prompt
 
 
 class Describe:

@@ -17,8 +17,8 @@ from qrelkit.core.image_digests import UnreadableImage
 from qrelkit.core.records import Judgment, Pair
 from qrelkit.core.wire import Flow, Message, Reply, Request, Schema, text
 from qrelkit.judges.pointwise import Answer, Pointwise
-from qrelkit.judges.prompt import Prompt
 from qrelkit.judges.read_reply import read_verdicts
+from qrelkit.text.prompt import Prompt
 
 
 class Groupwise(Pointwise):

@@ -13,13 +13,13 @@ from qrelkit.core.errors import InputError
 from qrelkit.core.guideline import IMPORTANCES, QueryGuideline, Scale
 from qrelkit.core.records import Query
 from qrelkit.core.wire import Flow, Message, Reply, Request, Schema, Settings, digest_of, text
-from qrelkit.judges.leaving import MayLeave, leaving_query
-from qrelkit.judges.prompt import Prompt
 from qrelkit.judges.read_reply import json_object
+from qrelkit.text.leaving import MayLeave, leaving_query
+from qrelkit.text.prompt import Prompt
 
 
 class Guide:
-    """Implements the `GuideWriter` door with a language model; `may_leave` as in `judges/leaving.py`."""
+    """Implements the `GuideWriter` door with a language model; `may_leave` as in `text/leaving.py`."""
 
     def __init__(
         self,

@@ -18,9 +18,9 @@ from qrelkit.core.guideline import CANNOT_JUDGE, Guideline, Scale
 from qrelkit.core.image_digests import UnreadableImage
 from qrelkit.core.records import Document, Image, Judgment, Pair, Query
 from qrelkit.core.wire import Flow, Message, Part, Reply, Request, Schema, Settings, Shrink, Text, digest_of, picture, text
-from qrelkit.judges.leaving import leaving_document, leaving_query, refuse_look
-from qrelkit.judges.prompt import Prompt
 from qrelkit.judges.read_reply import MARKER, Verdict, read_reply, verdict_probabilities
+from qrelkit.text.leaving import leaving_document, leaving_query, refuse_look
+from qrelkit.text.prompt import Prompt
 
 Route = Literal["text", "described", "shown"]
 ROUTES: tuple[str, ...] = get_args(Route)
@@ -346,7 +346,7 @@ def shares(verdicts: Sequence[Verdict], scale: Scale) -> tuple[float, ...]:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Look:
     """What of a document an assessor is given: the route its images take, further columns by name, how much text, how many of
-    its images (the first; None is all), and of all that only what `may_leave` (`judges/leaving.py`; None is everything)."""
+    its images (the first; None is all), and of all that only what `may_leave` (`text/leaving.py`; None is everything)."""
 
     kind: ClassVar[str] = "documents"
     route: str = "text"

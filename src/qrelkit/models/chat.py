@@ -19,10 +19,10 @@ from qrelkit.core.errors import InputError, Rejected, Unreachable
 from qrelkit.core.wire import Limits, Picture, Reply, Request, Room, Schema, Settings, canonical
 from qrelkit.models.chat_problems import Problem, error_of
 from qrelkit.models.data_urls import DataUrls, Freight
-from qrelkit.models.endpoint import Endpoint
-from qrelkit.models.hosts import address
 from qrelkit.models.limits import room_of
 from qrelkit.models.prices import Prices, tokens_of_request
+from qrelkit.net.endpoint import Endpoint
+from qrelkit.net.hosts import address
 
 Tail = tuple[bytes, frozenset[str]]  # what `Dialect.tail` writes
 

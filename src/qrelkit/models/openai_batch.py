@@ -23,7 +23,7 @@ from qrelkit.core.errors import InputError, ModelError, Rejected, Unreachable
 from qrelkit.core.wire import Batch, Reply, Request
 from qrelkit.models.chat import Chat, Dialect
 from qrelkit.models.chat_problems import Problem, error_of
-from qrelkit.models.endpoint import under
+from qrelkit.net.endpoint import under
 
 if TYPE_CHECKING:
     from yarl import URL

@@ -23,12 +23,12 @@ import polars as pl
 from qrelkit.core.doors import Store
 from qrelkit.core.errors import QrelkitError, StoreError, UnknownName
 from qrelkit.core.records import Document
-from qrelkit.judges.leaving import body_of
-from qrelkit.judges.prompt import fenced
 from qrelkit.project.judging import each_judge
 from qrelkit.project.project import Project
 from qrelkit.sources.indexed import remove
 from qrelkit.steps.forgotten import STAGE, remember
+from qrelkit.text.leaving import body_of
+from qrelkit.text.prompt import fenced
 
 SOUGHT_FROM = 20  # characters: what is shorter stands in other documents too, and is found by its requests only
 COMPARED = 5_000  # ids that a mistyped one is compared with

@@ -18,8 +18,8 @@ from qrelkit.steps.forgotten import forgotten
 
 if TYPE_CHECKING:
     from qrelkit.judges.pointwise import Look, Pointwise
-    from qrelkit.judges.prompt import Prompt
     from qrelkit.project.project import Project
+    from qrelkit.text.prompt import Prompt
 
 LABELS = "labels:"
 OWN = ("name", "cascade", "unsure", "panel", "rule", "quorum")  # keys that a judge within a judge does not take over
@@ -91,7 +91,7 @@ def _labels(project: Project, stage: JudgeConfig) -> Judge:
 def _of_model(project: Project, stage: JudgeConfig, pool: Pool, descriptions: Mapping[str, str], draft: bool) -> Pointwise:
     from qrelkit.judges.groupwise import Groupwise
     from qrelkit.judges.pointwise import Pointwise
-    from qrelkit.judges.prompt import read_prompt
+    from qrelkit.text.prompt import read_prompt
 
     query_ids: list[str] = pool.frame["query_id"].unique(maintain_order=True).to_list()
     options: dict[str, Any] = {

@@ -1,6 +1,6 @@
 """`local_only: true` fails closed: whatever could reach another machine is refused before a socket is opened.
 
-models        an address that is not allowed (models/hosts.py); weights come from this machine only; a cluster by its address
+models        an address that is not allowed (net/hosts.py); weights come from this machine only; a cluster by its address
 collection    irds: and plugins fetch what they have not got; a remote image is never opened by any source anyway
 store         a PostgreSQL server by its exact address, or through a socket of this machine
 """
@@ -22,14 +22,14 @@ _SERVICES = ("service", "servicefile"), ("PGSERVICE", "PGSERVICEFILE")
 
 def allowed_hosts(config: Config) -> Collection[str] | None:
     """The hosts that may be asked; None where every one may."""
-    from qrelkit.models.hosts import LOOPBACK
+    from qrelkit.net.hosts import LOOPBACK
 
     return (config.allow_hosts or LOOPBACK) if config.local_only else None
 
 
 def refuse_host(what: str, host: str, allowed: Collection[str], port: str = "") -> None:
     """Raises InputError, beginning with `what`, for a host that may not be asked."""
-    from qrelkit.models.hosts import address
+    from qrelkit.net.hosts import address
 
     plain = f"[{host}]" if ":" in host else host
     try:

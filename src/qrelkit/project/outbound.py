@@ -11,9 +11,8 @@ import polars as pl
 
 from qrelkit.core.collection import Collection
 from qrelkit.core.doors import Model
-from qrelkit.judges.prompt import Prompt, read_prompt
 from qrelkit.judges.several import models_of
-from qrelkit.models.hosts import LOOPBACK
+from qrelkit.net.hosts import LOOPBACK
 from qrelkit.project.config import JudgeConfig, StageConfig
 from qrelkit.project.judging import each_judge
 from qrelkit.project.line import line_of
@@ -23,6 +22,7 @@ from qrelkit.steps.guide import newest, texts_of
 from qrelkit.steps.judge import standing
 from qrelkit.steps.plan import Line, plan, queries_of
 from qrelkit.steps.stages import Part, Stage
+from qrelkit.text.prompt import Prompt, read_prompt
 
 IN_PROCESS = ("local", "scripted", "replay")
 HERE = "this machine"

@@ -266,7 +266,7 @@ class Project:
 
     def guide_writer(self) -> GuideWriter:
         from qrelkit.judges.guide import Guide
-        from qrelkit.judges.prompt import read_prompt
+        from qrelkit.text.prompt import read_prompt
 
         stage = self.config.guide
         if stage is None:
@@ -286,9 +286,9 @@ class Project:
 
     def describer(self) -> Describer:
         from qrelkit.judges.describe import Describe
-        from qrelkit.judges.leaving import refuse_pictures
         from qrelkit.judges.palette import Palette
-        from qrelkit.judges.prompt import read_prompt
+        from qrelkit.text.leaving import refuse_pictures
+        from qrelkit.text.prompt import read_prompt
 
         stage = self.config.describe or StageConfig(model="palette")
         if stage.model == "palette":

@@ -1,16 +1,153 @@
-"""retrieve: the queries of a collection and a retriever → a run."""
+"""retrieve: the queries of a collection and a retriever → a run; saved with how it was made, and made only once.
+
+run.trec         the run
+run.trec.json    its sidecar (`formats/sidecars.py`)
+"""
 
 from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
 
 from qrelkit.core.collection import Collection
 from qrelkit.core.doors import Retriever
 from qrelkit.core.errors import InputError
+from qrelkit.core.records import Query, counted
+from qrelkit.core.rewriting import Combine, Rewrite
 from qrelkit.core.run import Run
+from qrelkit.core.wire import digest_of
+from qrelkit.formats.sidecars import read_sidecar, write_sidecar
+from qrelkit.formats.trec import read_run, write_run
+
+MADE_WITH = (
+    "qrelkit",
+    "polars",
+    "numpy",
+    "scipy",
+    "PyStemmer",
+    "bm25s",
+    "rjieba",
+    "sentence-transformers",
+    "transformers",
+    "torch",
+)
 
 
-def retrieve(collection: Collection, retriever: Retriever, depth: int = 1000) -> Run:
-    """The `depth` best documents for every query of the collection. Raises InputError where it has no query."""
+@dataclass(frozen=True, kw_only=True)
+class Retrieved:
+    """A saved run. `known`: it lay there already, made with the same settings. `said` is its sidecar."""
+
+    run: Run
+    path: Path
+    said: Mapping[str, Any]
+    known: bool
+
+
+def retrieve(
+    collection: Collection,
+    retriever: Retriever,
+    depth: int = 1000,
+    *,
+    rewrites: Mapping[str, Rewrite] | None = None,
+    combine: str | Combine = "",
+) -> Run:
+    """The `depth` best documents for every query of the collection, with its rewrites where some are given.
+
+    Raises InputError where the collection has no query, or no query has a rewrite.
+    """
+    return retriever.search(asked(collection, rewrites, combine), depth)
+
+
+def retrieve_to(
+    path: str | Path,
+    collection: Collection,
+    retriever: Retriever,
+    depth: int = 1000,
+    *,
+    tag: str = "",
+    rewrites: Mapping[str, Rewrite] | None = None,
+    combine: str | Combine = "",
+    again: bool = False,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Retrieved:
+    """The same, written as a TREC file with its sidecar; a run that lies there and was made with the same settings is taken as
+    it is, unless it is to be made `again`. Raises InputError as `retrieve` does."""
+    queries = asked(collection, rewrites, combine)
+    said = wanted(collection, retriever, queries, depth, tag or retriever.name)
+    before = None if again else read_sidecar(path)
+    if before is not None and before.get("digest") == said["digest"]:
+        return Retrieved(run=read_run(path), path=Path(path), said=before, known=True)
+    started = clock()
+    found = retriever.search(queries, depth)
+    run = Run(found.frame, tag or found.tag, found.notes)
+    write_run(run, path)
+    said |= {
+        "used": run.notes.get("retriever", {}),
+        "notes": {name: value for name, value in run.notes.items() if name != "retriever"},
+        "found": {"queries": run.frame["query_id"].n_unique(), "documents": len(run)},
+        "seconds": round(clock() - started, 3),
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "made_with": versions(),
+    }
+    write_sidecar(path, said)
+    return Retrieved(run=run, path=Path(path), said=said, known=False)
+
+
+def asked(collection: Collection, rewrites: Mapping[str, Rewrite] | None = None, combine: str | Combine = "") -> list[Query]:
+    """The queries of a collection as a retriever is asked them. One without a rewrite is asked as it is.
+
+    Without a rule the texts are joined as `mean` says. Raises InputError where there is no query, or none has a rewrite.
+    """
     queries = [collection.query(query_id) for query_id in collection.queries["query_id"].to_list()]
     if not queries:
         raise InputError(f"collection {collection.name!r} has no query to retrieve for; give it a topics or queries file")
-    return retriever.search(queries, depth)
+    return queries if rewrites is None else with_rewrites(queries, rewrites, combine)
+
+
+def with_rewrites(queries: Sequence[Query], rewrites: Mapping[str, Rewrite], combine: str | Combine = "") -> list[Query]:
+    """Queries that carry their rewrites and the rule that joins them."""
+    here = [rewrites[query.query_id] for query in queries if query.query_id in rewrites]
+    if not here:
+        raise InputError(f"no query of the collection is among the {counted(len(rewrites), 'rewrite')}; do the ids match?")
+    method = next((rewrite.method for rewrite in here if rewrite.method), "")
+    rule = combine if isinstance(combine, Combine) else Combine.of(combine or "mean", method)
+    texts = {rewrite.query_id: rewrite.texts for rewrite in here}
+    return [replace(query, rewrites=texts.get(query.query_id, ()), combine=rule) for query in queries]
+
+
+def wanted(collection: Collection, retriever: Retriever, queries: Sequence[Query], depth: int, tag: str) -> dict[str, Any]:
+    """What a run is to be made of, with the digest of it all."""
+    rule = next((query.combine for query in queries if query.combine is not None), None)
+    rewritten = [query for query in queries if query.rewrites]
+    said: dict[str, Any] = {
+        "tag": tag,
+        "depth": depth,
+        "retriever": {"name": retriever.name, **retriever.settings},
+        "collection": {"name": collection.name, "fingerprint": collection.fingerprint, "documents": len(collection)},
+        "queries": {"count": len(queries), "digest": digest_of([[q.query_id, q.text, q.fingerprint] for q in queries])},
+    }
+    if rule is not None:
+        said["rewrites"] = {
+            "combine": rule.json(),
+            "queries": len(rewritten),
+            "without": [query.query_id for query in queries if not query.rewrites],
+            "digest": digest_of([[query.query_id, query.rewrites] for query in rewritten]),
+        }
+    return said | {"digest": digest_of(said)}
+
+
+def versions() -> dict[str, str]:
+    """What a run was made with: Python, qrelkit, and the libraries that are installed and may matter."""
+    found = {"python": platform.python_version()}
+    for name in MADE_WITH:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

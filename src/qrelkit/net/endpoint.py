@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from qrelkit.core.errors import InputError, Unreachable
-from qrelkit.models.connections import Connections, TooSlow, Waits
-from qrelkit.models.hosts import Resolver
-from qrelkit.models.http1 import head
+from qrelkit.net.connections import Connections, TooSlow, Waits
+from qrelkit.net.hosts import Resolver
+from qrelkit.net.http1 import head
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession

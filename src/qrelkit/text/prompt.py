@@ -13,9 +13,10 @@
     {% block again %} … {% endblock %}       said once more when the answer could not be read
 
 A prompt `for: group` is about several documents of a query at once: its block `number` stands before each of them, and there,
-in `ask` and in `again` it may say `count`. What stands first is common to the most requests, so that providers can reuse it.
-Shipped prompts are versioned and never edited in place: `pointwise@1`. Templates run in Jinja's sandbox, and an unknown
-variable is an error. `| fenced` makes text of a query or document unable to close its fence.
+in `ask` and in `again` it may say `count`; one `for: order` likewise. One `for: rewrite` has only `system` and `ask`. What
+stands first is common to the most requests, so that providers can reuse it. Shipped prompts are versioned and never edited in
+place: `pointwise@1`. Templates run in Jinja's sandbox, and an unknown variable is an error. `| fenced` makes text of a query
+or document unable to close its fence.
 """
 
 from __future__ import annotations
@@ -30,12 +31,14 @@ from typing import Any
 from qrelkit.core.errors import InputError, UnknownName
 from qrelkit.core.wire import digest_bytes
 
-SHIPPED = Path(__file__).parent / "prompts"
+SHIPPED = tuple(Path(__file__).parents[1] / package / "prompts" for package in ("judges", "rewriters", "retrievers"))
 BLOCKS: Mapping[str, tuple[str, ...]] = {
     "judge": ("system", "query", "document", "ask", "again"),
     "group": ("system", "query", "number", "document", "ask", "again"),
     "guide": ("system", "query", "ask", "again"),
     "describe": ("system", "ask"),
+    "rewrite": ("system", "ask"),
+    "order": ("system", "query", "number", "document", "ask", "again"),
 }
 _FENCE = re.compile(r"<(?=/?\s*(?:query|document|case|example)\b)", re.IGNORECASE)
 
@@ -74,7 +77,7 @@ def fenced(text: object) -> str:
 
 def shipped_prompts() -> list[str]:
     """Names of the prompts that come with qrelkit, with their versions."""
-    return sorted(p.stem for p in SHIPPED.glob("*.jinja"))
+    return sorted(path.stem for folder in SHIPPED for path in folder.glob("*.jinja"))
 
 
 def read_prompt(name: str, purpose: str = "judge") -> Prompt:
@@ -104,7 +107,8 @@ def _shipped(name: str) -> Path:
     same = [k for k in known if k == name or k.split("@")[0] == name]
     if not same:
         raise UnknownName("prompt (neither shipped nor a file)", name, known)
-    return SHIPPED / f"{max(same, key=lambda k: int(k.split('@')[1]))}.jinja"
+    newest = max(same, key=lambda k: int(k.split("@")[1]))
+    return next(path for folder in SHIPPED for path in folder.glob(f"{newest}.jinja"))
 
 
 @lru_cache(maxsize=32)

@@ -13,8 +13,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from qrelkit.models.hosts import Addresses
-from qrelkit.models.http1 import Answer, Broken
+from qrelkit.net.hosts import Addresses
+from qrelkit.net.http1 import Answer, Broken
 
 if TYPE_CHECKING:
     import ssl
