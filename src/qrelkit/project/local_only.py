@@ -38,9 +38,14 @@ def refuse_host(what: str, host: str, allowed: Collection[str], port: str = "") 
         raise InputError(f"{what}: {error}") from None
 
 
+def fetched(spec: str) -> bool:
+    """Whether a collection is named by who fetches it (`irds:ID`, `PLUGIN:REST`), and not by a path."""
+    return _FETCHES.fullmatch(spec) is not None
+
+
 def refuse_source(spec: str) -> None:
     """Raises InputError for a collection that may be fetched."""
-    if _FETCHES.fullmatch(spec):
+    if fetched(spec):
         raise InputError(
             f"collection: {spec} may be fetched from another machine, and local_only is set; "
             "write it to a folder once, and name that folder"

@@ -28,7 +28,7 @@ from qrelkit.core.run import Run
 from qrelkit.core.wire import Limits, Shrink
 from qrelkit.project.config import NAME, Config, JudgeConfig, ModelConfig, StageConfig, StoreConfig, read_config
 from qrelkit.project.judging import LABELS, each_judge, judge_of, settings_of
-from qrelkit.project.local_only import allowed_hosts, refuse_source, refuse_store
+from qrelkit.project.local_only import allowed_hosts, fetched, refuse_source, refuse_store
 from qrelkit.project.local_options import is_local, local_options, refuse_idle_keys
 from qrelkit.steps.forgotten import without_forgotten
 from qrelkit.steps.pace import FOUND_AT_MOST
@@ -76,9 +76,10 @@ class Project:
         if not spec:
             raise InputError("no collection: name one with --collection FOLDER, or `collection:` in qrelkit.yaml")
         if isinstance(spec, str):
-            if self.config.local_only and not self.at(spec).exists():
+            here = self.at(spec).exists()
+            if self.config.local_only and not here:
                 refuse_source(spec)
-            return load(spec if spec.startswith("irds:") else str(self.at(spec)))
+            return load(str(self.at(spec)) if here or not fetched(spec) else spec)
         return load(**{k: str(self.at(v)) if k in ("documents", "queries", "imageclef") else v for k, v in spec.items()})
 
     @cached_property
