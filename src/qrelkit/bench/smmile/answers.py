@@ -42,8 +42,8 @@ SCHEMA = {
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """`frame` has SCHEMA's columns, one row per dataset, model, mode, form and problem; scorers add theirs. `corrections` says, for
-    people, what is known to be wrong with a published file that it came from."""
+    """`frame` has SCHEMA's columns, one row per dataset, model, mode, form and problem; scorers add theirs. `corrections` says,
+    for people, what is known to be wrong with a published file that it came from."""
 
     frame: pl.DataFrame
     corrections: Sequence[str] = ()
