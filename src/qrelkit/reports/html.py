@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from qrelkit.reports import words
 from qrelkit.reports.plots import intervals
 from qrelkit.reports.report import Report
 from qrelkit.reports.sections import opening, outline
-from qrelkit.reports.tables import BEST
+from qrelkit.reports.tables import BEST, Section
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -27,11 +27,14 @@ OPEN_QUERIES = 3  # of the queries where systems differ, how many are unfolded
 
 def html(report: Report) -> str:
     """The page as text."""
-    template = _environment().get_template("report.html.jinja")
     said = report.sections
-    return template.render(
-        said=said, title=said.get("title", "Report"), opening=opening(report), sections=outline(report), open_queries=OPEN_QUERIES
-    )
+    return page(outline(report), title=said.get("title", "Report"), opening=opening(report), said=said)
+
+
+def page(sections: Sequence[Section], *, title: str, opening: str = "", said: Mapping[str, Any] | None = None) -> str:
+    """A page of any sections, in this style; `said` may have headline, warnings, provenance, created and version."""
+    template = _environment().get_template("report.html.jinja")
+    return template.render(said=said or {}, title=title, opening=opening, sections=sections, open_queries=OPEN_QUERIES)
 
 
 def write_html(report: Report, path: str | os.PathLike[str]) -> None:
