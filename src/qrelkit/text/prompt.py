@@ -13,10 +13,10 @@
     {% block again %} … {% endblock %}       said once more when the answer could not be read
 
 A prompt `for: group` is about several documents of a query at once: its block `number` stands before each of them, and there,
-in `ask` and in `again` it may say `count`; one `for: order` likewise. One `for: rewrite` has only `system` and `ask`. What
-stands first is common to the most requests, so that providers can reuse it. Shipped prompts are versioned and never edited in
-place: `pointwise@1`. Templates run in Jinja's sandbox, and an unknown variable is an error. `| fenced` makes text of a query
-or document unable to close its fence.
+in `ask` and in `again` it may say `count`; one `for: order` likewise. One `for: rewrite` or `for: verdict` has only `system` and
+`ask`. What stands first is common to the most requests, so that providers can reuse it. Shipped prompts are versioned and never
+edited in place: `pointwise@1`. Templates run in Jinja's sandbox, and an unknown variable is an error. `| fenced` makes text of a
+query or document unable to close its fence.
 """
 
 from __future__ import annotations
@@ -31,13 +31,15 @@ from typing import Any
 from qrelkit.core.errors import InputError, UnknownName
 from qrelkit.core.wire import digest_bytes
 
-SHIPPED = tuple(Path(__file__).parents[1] / package / "prompts" for package in ("judges", "rewriters", "retrievers"))
+PACKAGES = ("judges", "rewriters", "retrievers", "bench/smmile")
+SHIPPED = tuple(Path(__file__).parents[1] / package / "prompts" for package in PACKAGES)
 BLOCKS: Mapping[str, tuple[str, ...]] = {
     "judge": ("system", "query", "document", "ask", "again"),
     "group": ("system", "query", "number", "document", "ask", "again"),
     "guide": ("system", "query", "ask", "again"),
     "describe": ("system", "ask"),
     "rewrite": ("system", "ask"),
+    "verdict": ("system", "ask"),
     "order": ("system", "query", "number", "document", "ask", "again"),
 }
 _FENCE = re.compile(r"<(?=/?\s*(?:query|document|case|example)\b)", re.IGNORECASE)
