@@ -13,7 +13,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src" / "qrelkit"
 MODULES = sorted(SOURCE.rglob("*.py"))
-DATA_VERBS = ("load", "retrieve", "pool", "guide", "describe", "judge", "agree", "expand", "evaluate", "compare", "report", "run")
+DATA_VERBS = (
+    *("load", "retrieve", "rewrite", "pool", "guide", "describe", "judge"),
+    *("agree", "expand", "evaluate", "compare", "report", "run"),
+)
 FACE_VERBS = ("init", "show", "doctor", "demo", "review", "forget")
 
 

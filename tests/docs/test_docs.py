@@ -67,8 +67,25 @@ def _script(value: Any) -> None:
     assert all(set(rule) <= {"when", "say", "outcome"} for rule in value)
 
 
+def _engine(value: Any) -> None:
+    from qrelkit.retrievers.engines.config import engine_config
+    from qrelkit.retrievers.engines.engine import Engine
+    from qrelkit.retrievers.engines.grid import points
+
+    config = engine_config(value, "the page")
+    for tag, point in points(config):
+        Engine(config, point, tag=tag)
+
+
+def _analyzer(value: Any) -> None:
+    from qrelkit.text.analyzers import analyzer_of
+
+    assert analyzer_of(value) is not None
+
+
 READERS: Mapping[str, Callable[[Any], None]] = {
-    "config": _config, "scale": _scale, "guideline": _guideline, "prices": _prices, "script": _script,
+    "config": _config, "scale": _scale, "guideline": _guideline, "prices": _prices, "script": _script, "engine": _engine,
+    "analyzer": _analyzer,
 }  # fmt: skip
 
 

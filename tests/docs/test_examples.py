@@ -77,6 +77,15 @@ def test_expand_imageclef(tmp_path: Path) -> None:
     assert (tmp_path / "expanded.qrels").read_text(encoding="utf-8").count("\n") == 250
 
 
+def test_engines_postgres(data: Path, postgres: str, tmp_path: Path) -> None:
+    folders = [str(data / name) for name in ("scifact", "liveqa_medquad")]
+    out = called("engines_postgres.py", postgres, *folders, folder=tmp_path, QRELKIT_CACHE=str(tmp_path / "cache"))
+    assert "scifact: Pool(300 queries, 3,000 pairs, depth 10, 2 runs)" in out
+    assert "liveqa_medquad: Pool(104 queries, " in out
+    assert re.search(r"^any-words +0\.60\d\d \[0\.", out, re.MULTILINE)  # SciFact's BM25 has .679
+    assert len(re.findall(r"^all-words − any-words = -0\.\d+ \[-0\.\d+, -0\.", out, re.MULTILINE)) == 2
+
+
 def text_of(body: dict[str, Any]) -> str:
     """All texts of a request's last message."""
     content = body["messages"][-1]["content"]
@@ -93,6 +102,26 @@ def test_judge_with_an_endpoint(shop: Path) -> None:
     assert "0 requests" in again
     assert any(part["type"] == "image_url" for part in server.bodies[0]["messages"][-1]["content"])
     assert (shop / "out.qrels").read_text(encoding="utf-8").count("\n") == 11
+
+
+def test_learn_from_examples(tmp_path: Path) -> None:
+    from qrelkit.bench.smmile.demo import drawn
+    from qrelkit.bench.smmile.folder import write_folder
+
+    def answer(body: dict[str, Any]) -> str:
+        """Repeats the last demonstrated answer, as small models do."""
+        shown = [message["content"] for message in body["messages"] if message["role"] == "assistant"]
+        return shown[-1] if shown else "a piece of clothing"
+
+    write_folder(drawn(), tmp_path / "drawn")
+    right = sum(problem.last_matches for problem in drawn().problems)
+    with ChatServer(answer) as server:
+        where = {"OPENAI_BASE_URL": server.url}
+        out = called("learn_from_examples.py", "drawn", "tiny", folder=tmp_path, **where)
+        again = called("learn_from_examples.py", "drawn", "tiny", folder=tmp_path, **where)
+    assert f"without examples     0 of 12, 12 requests\nwith examples        {right} of 12, 12 requests" in out
+    assert f"with them, blind     {right} of 12" in out
+    assert again.count(" 0 requests") == 4
 
 
 def test_examples_and_ablation(shop: Path) -> None:

@@ -77,7 +77,10 @@ def test_what_changes_the_run_makes_it_anew(tmp_path: Path, shop: PlainCollectio
 
 def test_queries_carry_their_rewrites_and_those_without_are_named(tmp_path: Path, shop: PlainCollection) -> None:
     engine = Counting()
-    written = {"q1": Rewrite(query_id="q1", texts=("a garment",), method="hyde"), "elsewhere": Rewrite(query_id="x", texts=("y",))}
+    written = {
+        "q1": Rewrite(query_id="q1", texts=("a garment",), method="hyde"),
+        "elsewhere": Rewrite(query_id="x", texts=("y",)),
+    }
     made = retrieve_to(tmp_path / "a.trec", shop, engine, rewrites=written, combine="r2med")
     ((first, second),) = engine.asked
     assert (first.rewrites, second.rewrites) == (("a garment",), ())

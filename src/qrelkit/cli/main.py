@@ -17,10 +17,12 @@ import typer
 from qrelkit.core.errors import OutOfBudget, QrelkitError
 
 VERBS = (
-    "init", "load", "retrieve", "pool", "guide", "describe", "judge", "review", "agree", "expand", "evaluate", "compare",
-    "probe", "triage", "report", "run", "show", "doctor", "forget", "demo",
+    "init", "load", "retrieve", "rewrite", "pool", "guide", "describe", "judge", "review", "agree", "expand", "evaluate",
+    "compare", "bench", "probe", "triage", "report", "run", "show", "doctor", "forget", "demo",
 )  # fmt: skip
 MANY = {  # options that take several values at once: --runs a b c
+    "retrieve": ("--runs",),
+    "bench": ("--datasets",),
     "evaluate": ("--runs", "--qrels"),
     "compare": ("--runs", "--qrels"),
     "expand": ("--runs", "--measures", "--teams"),

@@ -9,6 +9,11 @@ from typer.core import TyperGroup
 
 from qrelkit.cli import saved
 from qrelkit.cli.context import JSON
+from qrelkit.cli.retrieve_bm25 import bm25
+from qrelkit.cli.retrieve_dense import dense
+from qrelkit.cli.retrieve_engine import engine
+from qrelkit.cli.retrieve_fuse import fuse
+from qrelkit.cli.retrieve_rerank import rerank
 
 
 class Ways(TyperGroup):
@@ -28,32 +33,11 @@ class Ways(TyperGroup):
 
 
 app = typer.Typer(cls=Ways, help="Retrieve documents for every query of a collection and write a TREC run.", no_args_is_help=True)
-
-
-@app.command("bm25")
-def bm25(
-    collection: str = saved.COLLECTION,
-    output: str = saved.OUTPUT,
-    depth: int = saved.DEPTH,
-    tag: str = saved.TAG,
-    analyzer: str = typer.Option("auto", "--analyzer", help="How texts become terms."),
-    k1: float = typer.Option(0.9, "--k1"),
-    b: float = typer.Option(0.4, "--b"),
-    rewrites: str = saved.REWRITES,
-    combine: str = saved.COMBINE,
-    method: str = saved.METHOD,
-    thinking: str = saved.FAMILY,
-    again: bool = saved.AGAIN,
-    as_json: bool = JSON,
-) -> None:
-    """BM25, in English, German, Chinese or what is there."""
-    from qrelkit.retrievers.bm25 import Bm25
-    from qrelkit.steps.load import load
-
-    loaded = load(collection)
-    written = saved.rewrites_of(rewrites, method, thinking)
-    retriever = Bm25(loaded, k1=k1, b=b, analyzer=analyzer)
-    saved.save(output, loaded, retriever, depth, as_json=as_json, tag=tag, rewrites=written, combine=combine, again=again)
+app.command("bm25")(bm25)
+app.command("dense")(dense)
+app.command("engine")(engine)
+app.command("fuse")(fuse)
+app.command("rerank")(rerank)
 
 
 @app.command("plugin", hidden=True, context_settings={"ignore_unknown_options": False})

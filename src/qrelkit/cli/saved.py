@@ -94,7 +94,7 @@ def announce(found: Retrieved, output: str, *, as_json: bool) -> None:
                 "documents": len(run),
                 "output": output,
                 "known": found.known,
-                "retriever": found.said.get("used", {}),
+                "retriever": {name: value for name, value in found.said.get("used", {}).items() if name != "recipe"},
                 "digest": found.said.get("digest", ""),
             }
         )

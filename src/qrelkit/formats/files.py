@@ -12,6 +12,7 @@ from qrelkit.core.errors import InputError, UnknownName
 from qrelkit.core.qrels import Qrels
 from qrelkit.core.run import Run
 from qrelkit.formats.chances import has_chances
+from qrelkit.formats.sidecars import read_sidecar
 from qrelkit.formats.tables import names_of, qrels_from_table, read_table, runs_from_table
 from qrelkit.formats.trec import distinct_tags, read_qrels, read_runs
 
@@ -73,8 +74,18 @@ def read_any_runs(
     if is_table(path, columns):
         return runs_from_table(path, map_for(path, columns, RUN_COLUMNS), duplicates=rule, parents=parents)
     if parents is None:
-        return read_runs(path, duplicates=rule)
-    return [_of_parents(run, parents) for run in read_runs(path, duplicates="collapse")]
+        runs = read_runs(path, duplicates=rule)
+    else:
+        runs = [_of_parents(run, parents) for run in read_runs(path, duplicates="collapse")]
+    failed = _failed(path)
+    return [Run(run.frame, run.tag, {**run.notes, "failed": failed}) for run in runs] if failed else runs
+
+
+def _failed(path: str) -> dict[str, str]:
+    """The queries that a saved run got no answer for, by its sidecar, and why."""
+    said = None if path == "-" else read_sidecar(path)
+    failed = (said or {}).get("notes", {}).get("failed", {})
+    return failed if isinstance(failed, dict) else {}
 
 
 def _of_parents(run: Run, parents: Mapping[str, str]) -> Run:

@@ -44,6 +44,8 @@ class ExamplesConfig(_Strict):
     grades: list[int] = []
     seed: int = 0
     missing: Literal["stop", "fail"] = "stop"  # what happens where a query has none
+    order: Literal["similar_last", "similar_first", "relevant_first", "relevant_last", "as_drawn"] = "similar_last"
+    noise: int = Field(default=0, ge=0)  # so many pairs of other queries more
 
 
 class StageConfig(_Strict):

@@ -25,6 +25,8 @@ from qrelkit.core.errors import QrelkitError, StoreError, UnknownName
 from qrelkit.core.records import Document
 from qrelkit.project.judging import each_judge
 from qrelkit.project.project import Project
+from qrelkit.retrievers.listwise import DOCUMENT_CHARS
+from qrelkit.rewriters.hypothetical import SHOWN, on_one_line
 from qrelkit.sources.indexed import remove
 from qrelkit.steps.forgotten import STAGE, remember
 from qrelkit.text.leaving import body_of
@@ -166,13 +168,15 @@ def _cuts(store: Store) -> set[int]:
     """After how many characters any judge of the store cut a document."""
     settings = map(orjson.loads, store.judges()["settings"])
     each = [one for top in settings for one in (top, *top.get("judges", ()))]
-    return {one["max_document_chars"] for one in each if "max_document_chars" in one}
+    return {one["max_document_chars"] for one in each if "max_document_chars" in one} | {DOCUMENT_CHARS}
 
 
 def _forms(document: Document, cuts: Iterable[int]) -> Iterator[str]:
-    """A document's words as they may stand in a request: with or without title, whole or cut, fenced or not."""
+    """A document's words as they may stand in a request: with or without title, whole or cut (for LameR on one line), fenced or
+    not."""
     for whole in (document.text, body_of(document)):
-        for said in (whole, *(whole[:cut] for cut in sorted(cuts) if len(whole) > cut)):
+        lines = (" ".join(whole.split()), on_one_line(whole, SHOWN.words))
+        for said in (whole, *lines, *(whole[:cut] for cut in sorted(cuts) if len(whole) > cut)):
             if len(said.strip()) >= SOUGHT_FROM:
                 yield from dict.fromkeys((said, fenced(said)))
 

@@ -347,7 +347,7 @@ class Project:
         human = self.human()
         if not human:
             raise Mismatch("judge.examples needs human qrels to draw from, and there are none")
-        draw = Draw(n=wanted.n, rule=wanted.rule, grades=tuple(wanted.grades), seed=wanted.seed, missing=wanted.missing)
+        draw = Draw(**{**wanted.model_dump(), "grades": tuple(wanted.grades)})
         first = next(iter(human.values()))
         return draw_examples(Qrels(without_forgotten(first.frame, self.store), first.name), self.collection, query_ids, draw)
 

@@ -1,7 +1,7 @@
 """evaluate: runs and qrels in, systems × measures with intervals out.
 
 Every query that the qrels grade counts: one that a run misses scores 0 for it, and this is said. Queries of a run that
-the qrels do not know are left out, and this is said too.
+the qrels do not know are left out, and this is said too; so are those that a search engine failed on, for all runs.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def evaluate(
     different(runs)
     cells: list[Cell] = []
     frames: list[pl.DataFrame] = []
-    warnings: list[str] = []
+    named, warnings = answered(named, runs)
     for name, one in named.items():
         judged = Judged(one)
         prefix = f"{name}: " if len(named) > 1 else ""
@@ -75,6 +75,21 @@ def evaluate(
         show_per_query=per_query,
         levels=() if ranges is None else tuple(ranges.levels),
     )
+
+
+def answered(named: Mapping[str, Qrels], runs: Sequence[Run]) -> tuple[dict[str, Qrels], list[str]]:
+    """The qrels without the queries that some engine gave no answer to (`notes["failed"]`): a failure is no empty result, and
+    every system is measured on the same queries. Raises Mismatch where none is left."""
+    failed = {run.tag: list(run.notes["failed"]) for run in runs if run.notes.get("failed")}
+    if not failed:
+        return dict(named), []
+    gone = pl.Series(sorted({query_id for queries in failed.values() for query_id in queries}), dtype=pl.String)
+    out = {name: Qrels(one.frame.filter(~pl.col("query_id").is_in(gone.implode())), one.name) for name, one in named.items()}
+    if empty := next((name for name, one in out.items() if not one.frame.height), None):
+        raise Mismatch(f"{empty}: of every query that it grades, some run got no answer; make the runs again, they go on")
+    each = ", ".join(f"{tag!r} ({counted(len(queries), 'query')})" for tag, queries in failed.items())
+    text = f"queries left out for all systems, as no answer came for them in {each}: {listed(gone.to_list())}"
+    return out, [f"{counted(len(gone), 'query').split()[0]} {text}"]
 
 
 def different(runs: Sequence[Run]) -> None:

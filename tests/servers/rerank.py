@@ -1,0 +1,101 @@
+"""A rerank server for tests, of both forms: it scores a document by how many of the query's words it has.
+
+    with RerankServer() as server:
+        server.next(failing(503), missing(1))       # these come first, one per request
+        RerankEndpoint("rerank:tiny", base_url=server.url)
+
+It refuses fields and numbers of documents that the real ones refuse, and runs in a thread with its own event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+Change = Callable[[list[dict[str, Any]]], web.Response | list[dict[str, Any]]]
+FIELDS = {
+    "rerank": {"model", "query", "documents", "top_n", "truncate_prompt_tokens", "return_documents"},
+    "tei": {"query", "texts", "raw_scores", "return_text", "truncate", "truncation_direction"},
+}
+
+
+class RerankServer:
+    """`form` is rerank or tei; `bodies` and `headers` are what it was sent."""
+
+    def __init__(self, form: str = "rerank", *, key: str = "") -> None:
+        self.form, self.key = form, key
+        self.bodies: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self._changes: deque[Change] = deque()
+
+    def next(self, *changes: Change) -> None:
+        """What becomes of the next answers, one each."""
+        self._changes.extend(changes)
+
+    def __enter__(self) -> RerankServer:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        port = asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(10)
+        self.url = f"http://127.0.0.1:{port}" + ("/v1" if self.form == "rerank" else "")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    async def _start(self) -> int:
+        app = web.Application()
+        app.router.add_post("/v1/rerank" if self.form == "rerank" else "/rerank", self._handle)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        port: int = self._runner.addresses[0][1]
+        return port
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        body = orjson.loads(await request.read())
+        self.bodies.append(body)
+        self.headers.append(dict(request.headers))
+        if self.key and request.headers.get("Authorization") != f"Bearer {self.key}":
+            return failure(401, "invalid api key")
+        texts = body["documents" if self.form == "rerank" else "texts"]
+        if strange := set(body) - FIELDS[self.form]:
+            return failure(422, f"unknown field {sorted(strange)[0]}")
+        if self.form == "tei" and len(texts) > 32:
+            return failure(413, f"batch size {len(texts)} > maximum allowed batch size 32")
+        words = set(body["query"].lower().split())
+        scores = [float(len(words & set(text.lower().split()))) for text in texts]
+        name = "relevance_score" if self.form == "rerank" else "score"
+        rows = [{"index": i, name: score} for i, score in enumerate(scores)]
+        rows.sort(key=lambda row: -row[name])
+        changed = self._changes.popleft()(rows) if self._changes else rows
+        if isinstance(changed, web.Response):
+            return changed
+        return answer({"id": "1", "model": body["model"], "results": changed} if self.form == "rerank" else changed)
+
+
+def answer(data: Any, status: int = 200, **headers: str) -> web.Response:
+    return web.Response(body=orjson.dumps(data), status=status, content_type="application/json", headers=headers)
+
+
+def failure(status: int, message: str, **headers: str) -> web.Response:
+    return answer({"error": {"message": message}}, status, **headers)
+
+
+def failing(status: int, **headers: str) -> Change:
+    """An error instead of an answer."""
+    return lambda rows: failure(status, "not now", **headers)
+
+
+def missing(count: int) -> Change:
+    """An answer without the last documents."""
+    return lambda rows: rows[:-count]
