@@ -28,7 +28,7 @@ from qrelkit.core.files import write_whole
 from qrelkit.core.records import Estimate
 from qrelkit.measures.aggregate import Scores
 from qrelkit.measures.rank import Floats
-from qrelkit.steps.retrieve import Retrieved
+from qrelkit.steps.made import Retrieved
 
 SHOWN = (HEADLINE, "R@10", "R@100")
 

@@ -32,7 +32,8 @@ from qrelkit.core.run import Run
 from qrelkit.measures.aggregate import Scores
 from qrelkit.sources.folder import DOCUMENTS, find
 from qrelkit.steps.evaluate import evaluate
-from qrelkit.steps.retrieve import Retrieved, retrieve_to
+from qrelkit.steps.made import Retrieved
+from qrelkit.steps.retrieve import retrieve_to
 
 CUTS = (1, 3, 5, 10, 100, 1000)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from qrelkit.core.collection import Collection
     from qrelkit.retrievers.engines.engine import Engine
-    from qrelkit.steps.retrieve import Retrieved
+    from qrelkit.steps.made import Retrieved
 
 OUTPUT = typer.Option(
     ..., "-o", "--output", metavar="RUN|FOLDER/", help="Where the TREC run goes (- is stdout); a grid's, a folder."

@@ -11,7 +11,7 @@ from qrelkit.cli import saved
 from qrelkit.cli.context import JSON
 
 if TYPE_CHECKING:
-    from qrelkit.steps.retrieve import Retrieved
+    from qrelkit.steps.made import Retrieved
 
 
 def fuse(

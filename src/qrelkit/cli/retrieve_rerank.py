@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from qrelkit.core.run import Run
     from qrelkit.project.project import Project
     from qrelkit.project.reranking import Who
+    from qrelkit.steps.made import Retrieved
     from qrelkit.steps.rerank import Asking
-    from qrelkit.steps.retrieve import Retrieved
 
 WHO = "cross:MODEL, rerank:MODEL or tei:MODEL (endpoints), judge or judge:MODEL, listwise:MODEL."
 DEPTH = typer.Option(100, "--depth", min=1, help="So many of the first documents of each query are looked at.")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from qrelkit.core.collection import Collection
     from qrelkit.core.doors import Retriever
     from qrelkit.core.rewriting import Rewrite
-    from qrelkit.steps.retrieve import Retrieved
+    from qrelkit.steps.made import Retrieved
 
 COLLECTION = typer.Argument(..., metavar="COLLECTION", help="A folder, or irds:ID.")
 DEPTH = typer.Option(1000, "--depth", help="Documents per query.")

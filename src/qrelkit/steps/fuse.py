@@ -9,8 +9,8 @@ from typing import Any
 from qrelkit.formats.files import read_any_runs
 from qrelkit.formats.trec import distinct_tags
 from qrelkit.retrievers.fuse import K, Missing, Normalise, Rule, fuse, fusion
-from qrelkit.steps.derived import came_from, made_once
-from qrelkit.steps.retrieve import Retrieved
+from qrelkit.steps.derived import came_from, of_runs
+from qrelkit.steps.made import Retrieved, made_once
 
 
 def fuse_to(
@@ -37,6 +37,6 @@ def fuse_to(
         "retriever": {"name": "fuse", **fusion(runs, rule, **options)},
     }
     made_of = [came_from(file, run) for run, (_, file) in zip(runs, read, strict=True)]
-    made = made_once(path, wanted, made_of, lambda: fuse(runs, rule, **options, depth=depth, tag=tag), again=again)
+    made = made_once(path, of_runs(wanted, made_of), lambda: fuse(runs, rule, **options, depth=depth, tag=tag), again=again)
     assert made is not None
     return made

@@ -34,10 +34,10 @@ from qrelkit.core.run import Run, falling
 from qrelkit.core.wire import digest_of
 from qrelkit.formats.trec import read_run
 from qrelkit.retrievers.listwise import Listing, Listwise
-from qrelkit.steps.derived import came_from, made_once
+from qrelkit.steps.derived import came_from, of_runs
 from qrelkit.steps.drive import drive
 from qrelkit.steps.judge import judge
-from qrelkit.steps.retrieve import Retrieved
+from qrelkit.steps.made import Retrieved, made_once
 from qrelkit.steps.tally import Tally
 from qrelkit.steps.terms import Terms
 
@@ -146,7 +146,7 @@ def rerank_to(
         "queries": {"count": len(queries), "digest": digest_of([[q.query_id, q.text, q.fingerprint] for q in queries])},
     }
     judged = not isinstance(reranker, Reranker | Listwise)
-    return made_once(path, wanted, [came_from(first, run)], make, again=again or judged)
+    return made_once(path, of_runs(wanted, [came_from(first, run)]), make, again=again or judged)
 
 
 def checked(depth: int, rest: str) -> None:

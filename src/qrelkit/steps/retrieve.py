@@ -6,12 +6,9 @@ run.trec.json    its sidecar (`formats/sidecars.py`)
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,31 +19,7 @@ from qrelkit.core.records import Query, counted
 from qrelkit.core.rewriting import Combine, Rewrite
 from qrelkit.core.run import Run
 from qrelkit.core.wire import digest_of
-from qrelkit.formats.sidecars import read_sidecar, write_sidecar
-from qrelkit.formats.trec import read_run, write_run
-
-MADE_WITH = (
-    "qrelkit",
-    "polars",
-    "numpy",
-    "scipy",
-    "PyStemmer",
-    "bm25s",
-    "rjieba",
-    "sentence-transformers",
-    "transformers",
-    "torch",
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Retrieved:
-    """A saved run. `known`: it lay there already, made with the same settings. `said` is its sidecar."""
-
-    run: Run
-    path: Path
-    said: Mapping[str, Any]
-    known: bool
+from qrelkit.steps.made import Retrieved, made_once
 
 
 def retrieve(
@@ -80,23 +53,9 @@ def retrieve_to(
     it is, unless it is to be made `again`. Raises InputError as `retrieve` does."""
     queries = asked(collection, rewrites, combine)
     said = wanted(collection, retriever, queries, depth, tag or retriever.name)
-    before = None if again else read_sidecar(path)
-    if before is not None and before.get("digest") == said["digest"]:
-        return Retrieved(run=read_run(path), path=Path(path), said=before, known=True)
-    started = clock()
-    found = retriever.search(queries, depth)
-    run = Run(found.frame, tag or found.tag, found.notes)
-    write_run(run, path)
-    said |= {
-        "used": run.notes.get("retriever", {}),
-        "notes": {name: value for name, value in run.notes.items() if name != "retriever"},
-        "found": {"queries": run.frame["query_id"].n_unique(), "documents": len(run)},
-        "seconds": round(clock() - started, 3),
-        "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "made_with": versions(),
-    }
-    write_sidecar(path, said)
-    return Retrieved(run=run, path=Path(path), said=said, known=False)
+    found = made_once(path, said, lambda: retriever.search(queries, depth), tag=tag, again=again, clock=clock)
+    assert found is not None
+    return found
 
 
 def asked(collection: Collection, rewrites: Mapping[str, Rewrite] | None = None, combine: str | Combine = "") -> list[Query]:
@@ -140,14 +99,3 @@ def wanted(collection: Collection, retriever: Retriever, queries: Sequence[Query
             "digest": digest_of([[query.query_id, query.rewrites] for query in rewritten]),
         }
     return said | {"digest": digest_of(said)}
-
-
-def versions() -> dict[str, str]:
-    """What a run was made with: Python, qrelkit, and the libraries that are installed and may matter."""
-    found = {"python": platform.python_version()}
-    for name in MADE_WITH:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
