@@ -22,6 +22,7 @@ def main() -> None:
     jobs = [
         ["help.py"],
         ["driver.py"],
+        ["smmile.py"],
         ["latency.py"],
         ["second_run.py"],
         ["tokens.py"],

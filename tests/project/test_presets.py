@@ -37,7 +37,8 @@ def test_a_preset_is_its_keys_said_one_by_one() -> None:
     )
     assert named.guided is False
     assert named.examples is not None
-    assert named.examples.model_dump() == {"n": 1, "rule": "same_query", "grades": [1], "seed": 0, "missing": "fail"}
+    drawn = {"n": 1, "rule": "same_query", "grades": [1], "seed": 0, "missing": "fail"}
+    assert named.examples.model_dump() == {**drawn, "order": "similar_last", "noise": 0}
     assert (named.sampling.max_tokens, named.sampling.temperature) == (100, 0.0)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from qrelkit.cli.bench_smmile_board import board
 from qrelkit.cli.bench_smmile_make import demo, make
 from qrelkit.cli.bench_smmile_run import run
 from qrelkit.cli.context import JSON, PROJECT, SET, open_project
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from qrelkit.bench.smmile.summary import Imported
 
 smmile = typer.Typer(help="SMMILE: does a multimodal model learn from its examples?", no_args_is_help=True, rich_markup_mode=None)
-for command in (run, make, demo):
+for command in (run, make, board, demo):
     smmile.command()(command)
 COLUMNS = ("file", "n", "exact", "strict", "judge", "choice", "failed", "errors", "done")
 

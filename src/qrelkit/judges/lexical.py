@@ -29,6 +29,12 @@ from qrelkit.text.tokens import AUTO
 
 Cut = tuple[pl.DataFrame, Floats, dict[str, Any]]  # pairs with their fold, the cuts of each fold, and how they came about
 PAIR = ["query_id", "doc_id"]
+FIRST_RECIPES = {  # of analyzers whose recipe has never changed: keys made with them do not name it
+    "standard": "85be67ef72c481146e6dc4c0de31f00a",
+    "german": "879d55372c14990e0c45784dfac66319",
+    "multi": "641b6ee430196e9fdf9da9a21cafee66",
+    "cjk": "76e18adc9726f52506875cdb41c94b3d",
+}
 NO_TEXT = "the document has no text that could be compared"
 NO_DESCRIPTION = "the document's image has no description, and this route needs one"
 NO_QUERY = "the query has no word that could be compared"
@@ -80,7 +86,7 @@ class Lexical:
             raise InputError("shares are for quantile cuts; cuts learnt from human qrels take none")
         settings = {
             "judge": "lexical-1",
-            "bm25": scored.index.settings,
+            "bm25": _settings(scored.index),
             "collection": collection.fingerprint,
             "descriptions": digest_of(sorted(descriptions.items())) if descriptions is not None else None,
             "requires_description": requires_description,
@@ -160,6 +166,13 @@ class _Scored:
         rows = (found[name].cast(pl.Int64).to_numpy() for name in ("query_row", "doc_row"))
         score = pl.Series(self.index.pair_scores(self.weights, *rows).astype(np.float64))
         return found.select(*PAIR, share=score / pl.col("bound"), why=pl.coalesce("no_query", "no_doc"))
+
+
+def _settings(index: Index) -> dict[str, Any]:
+    """The settings of BM25; the recipe of its analyzer is named where it is not the first that had this name."""
+    analyzer, digest = index.analyzer, index.analyzer.digest
+    known = {"analyzer": analyzer.name, "k1": index.formula.k1, "b": index.formula.b}
+    return known if FIRST_RECIPES.get(analyzer.name) == digest else known | {"recipe": digest}
 
 
 def _all_known(lost: pl.DataFrame) -> None:

@@ -138,6 +138,19 @@ def test_a_run_that_was_stopped_goes_on(tmp_path: Path) -> None:
     assert spent["asked"].sum() == 13
 
 
+def test_a_budget_stops_the_run_and_more_money_goes_on(folder: Path, capsys: Capture, monkeypatch: Any) -> None:
+    prices = "prices={'openai:tiny': {input: 1000, output: 1000}}"
+    with ChatServer(golden) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        words = ("--set", prices, "--set", "at_once=1", "--max-tokens", "10")
+        planned = ran(capsys, "openai:tiny", *words, "--dry-run").json[0]
+        first = ran(capsys, "openai:tiny", *words, "--budget-usd", str(planned["usd"][1]))
+        assert (first.code, first.json[0]["missing"] > 0) == (5, True)
+        again = ran(capsys, "openai:tiny", *words)
+    assert (again.code, again.json[0]["missing"], again.json[0]["counts"]["n"]) == (0, 0, 12)
+    assert len(server.bodies) == 12
+
+
 def test_every_image_is_encoded_once_however_many_requests_show_it(tmp_path: Path) -> None:
     """Wrong images are query images of other problems, and all modes share what was encoded."""
     made: list[str] = []

@@ -12,8 +12,11 @@ import pytest
 from bench.smmile.small_benchmark import pixel, three
 from qrelkit.bench.smmile.demo import drawn
 from qrelkit.bench.smmile.folder import read_folder, write_folder
-from qrelkit.bench.smmile.hub import read_snapshot
-from qrelkit.core.errors import InputError
+from qrelkit.bench.smmile.hub import from_hub, read_snapshot
+from qrelkit.bench.smmile.manifest import revised
+from qrelkit.bench.smmile.problems import Problems
+from qrelkit.core.cache import cache_folder
+from qrelkit.core.errors import InputError, UnknownName
 
 
 def write(folder: Path, lines: list[dict[str, Any]]) -> Path:
@@ -115,6 +118,16 @@ def test_a_snapshot_of_the_hub_is_read_with_its_revision(tmp_path: Path) -> None
     assert first.query.tags == {"speciality": "surgery", "difficulty": "hard", "image_type": "CT"}
     assert first.query.answer == "x "
     assert first.query.image is found.problems[1].query.image  # equal bytes are kept once
+
+
+def test_a_commit_that_was_had_once_needs_no_network(own_cache: None) -> None:
+    """The cache holds it as a folder benchmark, whose manifest names the commit."""
+    kept = revised(Problems(name="SMMILE", revision="", problems=three().problems), "abc123")
+    write_folder(kept, cache_folder("smmile") / "smmile--SMMILE@abc123")
+    found = from_hub("SMMILE", "abc123")
+    assert (found.name, found.revision, found.digest) == ("SMMILE", "abc123", three().digest)
+    with pytest.raises(UnknownName, match="did you mean 'SMMILE"):
+        from_hub("SMILE")
 
 
 def test_the_drawn_benchmark_is_the_same_everywhere() -> None:

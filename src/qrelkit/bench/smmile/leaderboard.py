@@ -46,7 +46,8 @@ BY = ("demonstrations", "first_matches", "last_matches")
 
 
 def numbers(rows: pl.DataFrame, facts: Mapping[str, pl.DataFrame], seed: int = 0) -> dict[str, Any]:
-    """Everything as JSON: `accuracy`, `paired` (in context against zero-shot), `recency`, `spread`, `strata`, per dataset.
+    """Everything as JSON: `accuracy`, `paired` (in context against zero-shot; over all problems, no answer being wrong, and over
+    the `completed`), `recency`, `spread`, `strata`, per dataset.
 
     `facts` is what `statistics.facts` says of each dataset's problems; a dataset without has no strata and no recency.
     """
@@ -100,12 +101,13 @@ def _paired(rows: pl.DataFrame) -> Iterator[dict[str, Any]]:
     for (model, metric), part in rows.group_by("model", "metric", maintain_order=True):
         before, after = part.filter(mode="zero-shot"), part.filter(mode="icl")
         if before.height and after.height and before["correct"].is_not_null().any() and after["correct"].is_not_null().any():
-            try:
-                found = paired(before, after)
-            except InputError:
-                continue
-            values = {name: value.json() if isinstance(value, Estimate) else value for name, value in _fields(found)}
-            yield {"model": model, "metric": metric, **_json(values)}
+            for completed in (False, True):
+                try:
+                    found = paired(before, after, completed=completed)
+                except InputError:
+                    continue
+                values = {name: value.json() if isinstance(value, Estimate) else value for name, value in _fields(found)}
+                yield {"model": model, "metric": metric, "completed": completed, **_json(values)}
 
 
 def _recency(where: Mapping[str, str], rows: pl.DataFrame, seed: int) -> Iterator[dict[str, Any]]:
@@ -142,9 +144,15 @@ def _of_dataset(dataset: str, said: Mapping[str, Any]) -> Iterator[Section]:
     for metric in METRICS:
         cells = [row for row in said["accuracy"] if row["metric"] == metric]
         if cells:
-            yield _scores(dataset, metric, cells, [row for row in said["paired"] if row["metric"] == metric])
+            yield _scores(dataset, metric, cells, _told([row for row in said["paired"] if row["metric"] == metric]))
     if said["recency"]:
         yield _orders(dataset, said)
+
+
+def _told(pairs: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Over the answered problems, where that makes a difference, beside all."""
+    sizes = {pair["model"]: pair["n"] for pair in pairs if not pair["completed"]}
+    return [pair for pair in pairs if not pair["completed"] or pair["n"] < sizes[pair["model"]]]
 
 
 def _scores(dataset: str, metric: str, cells: Sequence[Mapping[str, Any]], pairs: Sequence[Mapping[str, Any]]) -> Section:
@@ -192,7 +200,8 @@ def _changes(pairs: Sequence[Mapping[str, Any]]) -> Table:
         difference = pair["difference"]
         interval = "" if difference["low"] is None else f"{100 * difference['low']:+.1f} to {100 * difference['high']:+.1f}"
         points = Cell(f"{100 * difference['value']:+.1f}", interval)
-        rows.append(Row(pair["model"], (Cell(f"+{pair['gained']}"), Cell(f"−{pair['lost']}"), points, Cell(f"{pair['p']:.4f}"))))
+        name = f"{pair['model']}, answered in both" if pair["completed"] else pair["model"]
+        rows.append(Row(name, (Cell(f"+{pair['gained']}"), Cell(f"−{pair['lost']}"), points, Cell(f"{pair['p']:.4f}"))))
     head = ("model", "gained", "lost", "points", "p")
     return Table(
         "In context against zero-shot, same problems", head, tuple(rows), "McNemar’s exact p; the interval by base problem"

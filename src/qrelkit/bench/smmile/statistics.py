@@ -143,11 +143,12 @@ def wilson(right: int, n: int) -> Estimate:
     return Estimate(value=share, low=max(0.0, middle - half), high=min(1.0, middle + half), n=n)
 
 
-def paired(first: pl.DataFrame, second: pl.DataFrame) -> Paired:
-    """Two conditions on the problems that have an answer in both. Raises InputError where they share none."""
+def paired(first: pl.DataFrame, second: pl.DataFrame, *, completed: bool = True) -> Paired:
+    """Two conditions on the problems that have an answer in both; or, not only the `completed` ones, on all that both were asked,
+    no answer being wrong. Raises InputError where they share none."""
     columns = ["problem_id", "base_id", "correct"]
     both = first.select(columns).join(second.select("problem_id", pl.col("correct").alias("then")), on="problem_id")
-    both = both.drop_nulls(["correct", "then"])
+    both = both.drop_nulls(["correct", "then"]) if completed else both.with_columns(pl.col("correct", "then").fill_null(False))
     if not both.height:
         raise InputError("the two conditions have no problem in common that was answered in both")
     a, b = both["correct"].to_numpy(), both["then"].to_numpy()
