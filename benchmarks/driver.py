@@ -33,11 +33,11 @@ from qrelkit.core.guideline import SCALES, Guideline, QueryGuideline, Requiremen
 from qrelkit.core.records import Document, Pair, Query
 from qrelkit.core.wire import Request
 from qrelkit.judges.pointwise import Pointwise
-from qrelkit.text.prompt import read_prompt
 from qrelkit.models.chat_format import messages, tail
 from qrelkit.models.openai_compatible import OpenAICompatible
 from qrelkit.steps.drive import drive
 from qrelkit.stores.sql import SqlStore
+from qrelkit.text.prompt import read_prompt
 
 AT_ONCE = 64
 QUERIES = 40

@@ -72,8 +72,8 @@ def judging(folder: Path, scale: float, route: str) -> None:
     from qrelkit.core.wire import Settings
     from qrelkit.formats.trec import write_qrels
     from qrelkit.judges.pointwise import Look, Pointwise
-    from qrelkit.text.prompt import read_prompt
     from qrelkit.stores.sql import SqlStore
+    from qrelkit.text.prompt import read_prompt
 
     started = time.perf_counter()
     collection = qk.load(str(folder / "cases"))

@@ -22,11 +22,11 @@ from qrelkit.core.guideline import SCALES, Guideline
 from qrelkit.core.pool import Pool
 from qrelkit.core.records import Judgment
 from qrelkit.judges.pointwise import Pointwise
-from qrelkit.text.prompt import read_prompt
 from qrelkit.models.scripted import Scripted
 from qrelkit.steps.judge import judge, with_keys
 from qrelkit.steps.load import load
 from qrelkit.stores.sql import SqlStore
+from qrelkit.text.prompt import read_prompt
 
 QUERIES, DOCUMENTS = 500, 50_000
 

@@ -22,8 +22,8 @@ from qrelkit.core.wire import Reply, Request, Shrink, digest_of
 from qrelkit.judges.groupwise import Groupwise
 from qrelkit.judges.pointwise import Example, Look, Pointwise
 from qrelkit.judges.prefix import prefix_share
-from qrelkit.text.prompt import read_prompt
 from qrelkit.models.prices import Prices, read_prices, tokens_of_request
+from qrelkit.text.prompt import read_prompt
 
 QUERIES, DOCUMENTS, PAIRS = 40, 50, 20_000
 WORDS_ONE, WORDS_EACH, WORDS_PICTURE = 90, 60, 100

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from qrelkit.core.errors import InputError, UnknownName
+from qrelkit.text.best import add_plainly, adder, at_least_nth, best
 from qrelkit.text.bm25 import Index, index_documents
 
 DOCS = ["red dress", "red red shoe", "blue shoe with a long lace", "green"]
@@ -75,13 +76,39 @@ def test_best_gives_the_nth_and_all_that_tie_with_it() -> None:
     assert found == {0: [0, 1, 2, 3], 1: [], 2: [4]}
 
 
-def test_best_is_the_same_however_little_is_added_up_at_once() -> None:
-    made = index(DOCS)
-    weights, _ = made.queries(pl.Series(["nothing", "red", "shoe red", "nothing", "lace"]))
-    whole, small = (list(made.best(weights, 3, at_most)) for at_most in (10**7, 1))
-    assert [r for r, _, _ in whole] == [r for r, _, _ in small] == [0, 1, 2, 3, 4]
-    for (_, docs, values), (_, docs2, values2) in zip(whole, small, strict=True):
-        assert dict(zip(docs.tolist(), values.tolist(), strict=True)) == dict(zip(docs2.tolist(), values2.tolist(), strict=True))
+def test_both_ways_of_adding_postings_and_of_looking_at_scores_agree() -> None:
+    rng = np.random.default_rng(3)
+    made = index([" ".join(f"w{i}" for i in rng.zipf(1.4, size=12) % 300) for _ in range(2000)])
+    weights, _ = made.queries(pl.Series(["w1 w2 w3", "w250", "", "nothing", "w1 w1 w77 w120"] * 20))
+    fast, plain = (list(best(made.postings, weights, len(made), 30, add=add)) for add in (adder(), add_plainly))
+    assert [row for row, _, _ in fast] == [row for row, _, _ in plain] == list(range(100))
+    for (_, docs, values), (_, docs2, values2) in zip(fast, plain, strict=True):
+        assert sorted(docs.tolist()) == sorted(docs2.tolist())
+        assert np.sort(values).tolist() == pytest.approx(np.sort(values2).tolist(), rel=1e-6)
+    # the query of rare terms looks only at the documents with them, the others at all: both must be what the pairs say
+    for row in (0, 1, 4):
+        truth = made.pair_scores(weights, np.full(2000, row), np.arange(2000))
+        docs, values = fast[row][1], fast[row][2]
+        cut = np.sort(truth)[-min(30, int((truth > 0).sum()))]
+        assert sorted(docs.tolist()) == np.flatnonzero(truth >= cut * (1 - 1e-6)).tolist()
+        assert values.tolist() == pytest.approx(truth[docs].tolist(), rel=1e-5)
+
+
+@pytest.mark.parametrize("depth", [1, 7, 100, 1000, 5000])
+@pytest.mark.parametrize("kind", ["random", "mostly 0", "all 0", "ties", "sample too high", "sample too low"])
+def test_the_best_are_found_whatever_the_sample_says(kind: str, depth: int) -> None:
+    rng = np.random.default_rng(2)
+    scores = rng.random(4000).astype(np.float32)
+    if kind == "mostly 0":
+        scores[rng.random(4000) < 0.97] = 0
+    elif kind == "all 0":
+        scores[:] = 0
+    elif kind == "ties":
+        scores = np.round(scores, 1)
+    elif kind.startswith("sample"):
+        scores[::32] += 5 if kind == "sample too high" else -scores[::32]
+    nth = np.sort(scores)[-depth] if depth <= 4000 else -1
+    assert at_least_nth(scores, depth).tolist() == np.flatnonzero((scores > 0) & (scores >= nth)).tolist()
 
 
 def test_best_and_pair_scores_agree() -> None:
@@ -125,7 +152,9 @@ def test_extra_text_is_appended_and_ids_keep_their_order() -> None:
 
 def test_settings_name_the_analyzer_that_auto_chose() -> None:
     made = index(["what is the cause of this", "how to treat it"], analyzer="auto")
-    assert made.settings == {"analyzer": "english", "k1": 0.9, "b": 0.4}
+    named = {name: value for name, value in made.settings.items() if name != "recipe"}
+    assert named == {"analyzer": "english", "k1": 0.9, "b": 0.4, "idf": "lucene"}
+    assert made.settings["recipe"]["stemmers"] == ["porter"]
 
 
 def test_parameters_out_of_range_are_refused() -> None:

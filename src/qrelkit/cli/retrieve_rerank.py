@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from qrelkit.steps.made import Retrieved
     from qrelkit.steps.rerank import Asking
 
-WHO = "cross:MODEL, rerank:MODEL or tei:MODEL (endpoints), judge or judge:MODEL, listwise:MODEL."
+WHO = "cross:MODEL, encoder:MODEL, rerank:MODEL or tei:MODEL (endpoints), judge or judge:MODEL, listwise:MODEL."
 DEPTH = typer.Option(100, "--depth", min=1, help="So many of the first documents of each query are looked at.")
 
 

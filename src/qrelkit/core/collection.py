@@ -9,7 +9,9 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from qrelkit.core.entry import Fields
 from qrelkit.core.errors import InputError, UnknownName
@@ -48,8 +50,8 @@ class Collection:
 
     `queries` holds query_id, text, fingerprint and every other column of the file. `fingerprint` covers ids and
     contents of all queries and documents, whatever their order. `notes` counts what was left out or is odd
-    (missing_images, remote_images, outside_images, unreadable_images, duplicate_documents, duplicate_queries,
-    empty_documents; with `first_…` beside them where there are names), a count of 0 being absent.
+    (missing_images, remote_images, outside_images, unreadable_images, duplicate_documents, changed_duplicates,
+    duplicate_queries, empty_documents; with `first_…` beside them where there are names), a count of 0 being absent.
 
     Most sources read every image while indexing. Where one does not (ImageCLEF), an image's digest is computed when it is first
     asked for, and remembered; `fingerprint` then covers the images' names and captions only.
@@ -68,6 +70,11 @@ class Collection:
     def folder(self) -> Path:
         """The folder of its index; older ones of the same source lie beside it."""
         return self._index.folder
+
+    @property
+    def occurrences(self) -> NDArray[np.int64] | None:
+        """How often each document was given, in the order of the collection; None where each was once."""
+        return self._index.occurrences
 
     @cached_property
     def doc_ids(self) -> pl.Series:

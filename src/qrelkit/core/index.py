@@ -9,6 +9,7 @@ One folder, complete when it has `manifest.json`, which is written last and hold
                                                                 digest is empty where it is computed on first use
     queries.parquet    the queries' frame                       query_images.jsonl
     documents.jsonl    the blob, unless the source file itself can be read by offset
+    occurrences.npy    how often each document was given, where one was given more than once
 
 An id is found by binary search of its 128-bit digest: equal digests are equal ids.
 """
@@ -34,6 +35,7 @@ from qrelkit.core.errors import InputError
 FORMAT = 1
 MANIFEST = "manifest.json"
 OWN_BLOB = "documents.jsonl"
+OCCURRENCES = "occurrences"
 BLOBS = ("ids.txt", "images.jsonl", "query_images.jsonl")
 ARRAYS = ("keys", "order", "spans", "fingerprints", "image_spans")
 
@@ -87,6 +89,7 @@ class Index:
         self.manifest: dict[str, Any] = orjson.loads((folder / MANIFEST).read_bytes())
         if self.manifest.get("format") != FORMAT or self.manifest.get("files") != sizes(folder):
             raise ValueError(f"{folder}: is not a whole index of format {FORMAT}")
+        self.occurrences = self._occurrences()
         self._keys, self._order, self._spans, self._fingerprints, self._image_spans = (
             np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)) for name in ARRAYS
         )
@@ -94,6 +97,15 @@ class Index:
         self._texts = Blob(folder / self.manifest["blob"])
         self._kind = DOCUMENT._replace(text_from=tuple(self.manifest.get("text_from", ())))
         self.queries = pl.read_parquet(folder / "queries.parquet")
+
+    def _occurrences(self) -> npt.NDArray[np.int64] | None:
+        """How often each document was given; None where each was once. ValueError for an older index, which did not count."""
+        path = self.folder / f"{OCCURRENCES}.npy"
+        if path.exists():
+            return np.asarray(np.load(path, allow_pickle=False))
+        if self.manifest["notes"].get("duplicate_documents"):
+            raise ValueError(f"{self.folder}: does not say how often its documents were given")
+        return None
 
     def __len__(self) -> int:
         return len(self._order)
@@ -128,7 +140,9 @@ class Index:
         return list(map(orjson.loads, self._images.read(begin, end - begin).splitlines())) if end > begin else []
 
     def all_images(self) -> Iterator[dict[str, Any]]:
-        """The images of all documents."""
+        """The images of all documents; of one given again with the same content, once for each time."""
+        if self.manifest["notes"].get("changed_duplicates"):
+            return (image for row in range(len(self)) for image in self.images(row))
         return map(orjson.loads, self._images.all().splitlines())
 
     def query_images(self) -> Iterator[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,19 +14,22 @@ import polars as pl
 
 from qrelkit.core.entry import Entry, StoredImage
 from qrelkit.core.errors import InputError
-from qrelkit.core.index import FORMAT, MANIFEST, OWN_BLOB, keys_of, sizes
+from qrelkit.core.index import FORMAT, MANIFEST, OCCURRENCES, OWN_BLOB, keys_of, sizes
 from qrelkit.core.wire import digest_bytes
+
+Duplicates = Literal["error", "last"]
 
 
 class IndexWriter:
     """Writes into `folder`, which is an index once `finish` has returned.
 
     `blob` is the source file where it can be read by offset; otherwise the documents' lines are copied. `text_from` names the
-    columns that the documents' text is joined from, where it is not written out.
+    columns that the documents' text is joined from, where it is not written out. `duplicates` is what becomes of an id given
+    again with other content: an error, or the last one counts.
     """
 
-    def __init__(self, folder: Path, blob: Path | None, text_from: Sequence[str] = ()) -> None:
-        self.folder, self.blob, self.text_from = folder, blob, text_from
+    def __init__(self, folder: Path, blob: Path | None, text_from: Sequence[str] = (), duplicates: Duplicates = "error") -> None:
+        self.folder, self.blob, self.text_from, self.duplicates = folder, blob, text_from, duplicates
         self._ids: list[str] = []
         self._files: dict[str, int] = {}
         self._places, self._spans, self._image_spans = array("q"), array("q"), array("q")  # two numbers per document
@@ -72,24 +75,30 @@ class IndexWriter:
         if not self._ids:
             raise InputError(f"{name}: has no document; the file that should hold them is empty")
         keys, fingerprints = keys_of(self._ids), np.frombuffer(bytes(self._fingerprints), np.uint8).reshape(-1, 16)
-        order = np.argsort(keys, kind="stable")
-        kept = self._first_of_equal(keys, order, fingerprints)
-        order = order[kept[order]]
-        keys, content = keys[order], fingerprints[order]
+        sorting = np.argsort(keys, kind="stable")
+        begins, changed = self._groups(keys[sorting], fingerprints[sorting], sorting)
+        first, last = sorting[begins[:-1]], sorting[begins[1:] - 1]
+        order = np.argsort(np.argsort(first))
+        kept = np.zeros(len(first), np.int64)
+        kept[order] = last if self.duplicates == "last" else first
+        keys, content = keys[first], fingerprints[kept[order]]
         arrays = {
             "keys": keys,
-            "order": (np.cumsum(kept) - 1)[order],
+            "order": order,
             "spans": _pairs(self._spans)[kept],
             "fingerprints": fingerprints[kept],
             "image_spans": _pairs(self._image_spans)[kept],
         }
+        if len(kept) < len(self._ids):
+            arrays[OCCURRENCES] = np.diff(begins)[np.argsort(first)]
         for stem, values in arrays.items():
             np.save(self.folder / f"{stem}.npy", values, allow_pickle=False)
-        ids = [doc_id for doc_id, keep in zip(self._ids, kept.tolist(), strict=True) if keep]
+        ids = [self._ids[row] for row in kept.tolist()]
         (self.folder / "ids.txt").write_bytes("".join(f"{doc_id}\n" for doc_id in ids).encode())
         frame, twice = write_queries(self.folder, queries)
         counts = {
             "duplicate_documents": len(self._ids) - len(ids),
+            "changed_duplicates": changed,
             "duplicate_queries": twice,
             "empty_documents": len(self._empty),
             "first_empty_documents": self._empty[:10],
@@ -108,19 +117,19 @@ class IndexWriter:
         }
         (self.folder / MANIFEST).write_bytes(orjson.dumps(manifest))
 
-    def _first_of_equal(
-        self, keys: npt.NDArray[np.bytes_], order: npt.NDArray[np.int64], fingerprints: npt.NDArray[np.uint8]
-    ) -> npt.NDArray[np.bool_]:
-        """Which rows stay: the first of every id. Raises InputError where a later one says something else."""
-        again = np.flatnonzero(keys[order][1:] == keys[order][:-1]) + 1
-        before, after = order[again - 1], order[again]
-        other = np.flatnonzero((fingerprints[before] != fingerprints[after]).any(axis=1))
-        if len(other):
-            first, row = int(before[other[0]]), int(after[other[0]])
-            raise given_twice("document", self._ids[row], self._place(first), self._place(row))
-        kept = np.ones(len(order), bool)
-        kept[after] = False
-        return kept
+    def _groups(
+        self, keys: npt.NDArray[np.bytes_], fingerprints: npt.NDArray[np.uint8], rows: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.int64], int]:
+        """Where each id begins among the sorted ones (and the end), and how many say something else than the one before.
+
+        Raises InputError where there are such, unless the last of an id counts.
+        """
+        again = keys[1:] == keys[:-1]
+        other = np.flatnonzero(again & (fingerprints[1:] != fingerprints[:-1]).any(axis=1))
+        if len(other) and self.duplicates == "error":
+            before, row = int(rows[other[0]]), int(rows[other[0] + 1])
+            raise given_twice("document", self._ids[row], self._place(before), self._place(row))
+        return np.concatenate([[0], np.flatnonzero(~again) + 1, [len(keys)]]), len(other)
 
     def _place(self, row: int) -> str:
         file, line = self._places[2 * row : 2 * row + 2]

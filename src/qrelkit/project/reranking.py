@@ -1,6 +1,7 @@
 """Who reranks, by name; and what it would ask.
 
 cross:MODEL          a cross-encoder: bge-reranker, monobert, rankllama, a hub id, a folder
+encoder:MODEL        an encoder (`models/encoders.yaml`, a hub id, a folder): only what is reranked is encoded
 rerank:MODEL         an endpoint of the form of Cohere, Jina, vLLM; tei:MODEL one of text-embeddings-inference
 judge, judge:MODEL   the project's judge, or the same with another model
 listwise:MODEL       a language model that puts windows in order
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 OPTIONS: Mapping[str, tuple[str, ...]] = {
     "cross": ("max_length", "logit", "batch_size"),
+    "encoder": (),
     "rerank": ("base_url",),
     "tei": ("base_url",),
     "judge": ("budget_usd",),
@@ -76,6 +78,12 @@ def reranker_of(project: Project, name: str, run: Run, depth: int, options: Mapp
         from qrelkit.models.cross_encoder import CrossEncoder
 
         yield Who(way=way, reranker=CrossEncoder(model, offline=project.config.local_only, **given))
+    elif way == "encoder":
+        from qrelkit.models.encoder_reranker import EncoderReranker
+        from qrelkit.models.encoders import encoder
+
+        made = encoder(model, offline=project.config.local_only, allow_hosts=allowed_hosts(project.config))
+        yield Who(way=way, reranker=EncoderReranker(made))
     elif way == "judge":
         yield Who(way=way, reranker=project.judge(Pool.of([run], depth)), models=project.judge_models())
     elif way == "listwise":

@@ -9,6 +9,7 @@ from typing import Any
 
 from qrelkit.core.collection import Collection
 from qrelkit.core.entry import DOCUMENT, QUERY, Entry
+from qrelkit.core.indexing import Duplicates
 from qrelkit.core.qrels import Qrels
 from qrelkit.formats.tables import kind_of, qrels_from_table
 from qrelkit.formats.trec import read_qrels
@@ -20,7 +21,10 @@ TABLES = (".csv", ".parquet", ".jsonl", ".csv.gz", ".jsonl.gz")
 
 
 class Files:
-    """A `Source` of named files. `columns` and `query_columns` map our names to the files' (see `sources/rows.py`)."""
+    """A `Source` of named files. `columns` and `query_columns` map our names to the files' (see `sources/rows.py`).
+
+    An id given again with other content is an error; with `duplicates="last"` the last one counts.
+    """
 
     text_from: Sequence[str] = ()
 
@@ -33,8 +37,9 @@ class Files:
         qrels: Mapping[str, Path] | None = None,
         columns: Columns | None = None,
         query_columns: Columns | None = None,
+        duplicates: Duplicates = "error",
     ) -> None:
-        self.name = name
+        self.name, self._duplicates = name, duplicates
         self.root = documents.resolve().parent
         self._documents, self._queries = documents.resolve(), queries.resolve() if queries else None
         self._qrels = {stem: path.resolve() for stem, path in (qrels or {}).items()}
@@ -46,7 +51,7 @@ class Files:
         """The collection, from its index. Raises InputError for what cannot be read (file:line)."""
         if self._columns:
             check_columns(self._documents, DOCUMENT, self._columns)
-        return load_indexed(self)
+        return load_indexed(self, self._duplicates)
 
     def key(self) -> Any:
         """The paths and the column maps."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from qrelkit.core.errors import InputError
+from qrelkit.core.indexing import Duplicates
 from qrelkit.formats.tables import stem_of
 from qrelkit.sources.files import Files
 from qrelkit.sources.rows import Columns
@@ -28,6 +29,7 @@ def folder(
     columns: Columns | None = None,
     query_columns: Columns | None = None,
     name: str | None = None,
+    duplicates: Duplicates = "error",
 ) -> Files:
     """The source of a folder; `documents` and `queries` name other files of it. Raises InputError where there is no corpus."""
     corpus = path / documents if documents else find(path, DOCUMENTS)
@@ -44,6 +46,7 @@ def folder(
         qrels=found_qrels(path) if qrels is None else qrels,
         columns=columns,
         query_columns=query_columns,
+        duplicates=duplicates,
     )
 
 

@@ -25,7 +25,7 @@ from qrelkit.core.cache import cache_folder
 from qrelkit.core.collection import Collection, LazyQrels
 from qrelkit.core.entry import Entry
 from qrelkit.core.index import MANIFEST, Index
-from qrelkit.core.indexing import IndexWriter
+from qrelkit.core.indexing import Duplicates, IndexWriter
 from qrelkit.core.qrels import Qrels
 from qrelkit.core.wire import digest_of
 from qrelkit.sources.images import FileState, ImageFiles, read_states, unchanged
@@ -52,12 +52,13 @@ class Parts(Protocol):
     def qrels(self) -> Mapping[str, Callable[[], Qrels]]: ...
 
 
-def load_indexed(parts: Parts) -> Collection:
-    """The collection of a source, from its index."""
-    home = cache_folder("collections") / f"{re.sub(r'[^A-Za-z0-9_-]+', '_', parts.name)[:40]}-{digest_of(parts.key())[:16]}"
+def load_indexed(parts: Parts, duplicates: Duplicates = "error") -> Collection:
+    """The collection of a source, from its index; `duplicates` as the writer of the index has it."""
+    key = digest_of(parts.key() if duplicates == "error" else [parts.key(), duplicates])
+    home = cache_folder("collections") / f"{re.sub(r'[^A-Za-z0-9_-]+', '_', parts.name)[:40]}-{key[:16]}"
     home.mkdir(parents=True, exist_ok=True)
     state = orjson.loads(orjson.dumps(parts.state()))
-    return Collection(valid(home, state) or build(parts, home, state), LazyQrels(parts.qrels()))
+    return Collection(valid(home, state) or build(parts, home, state, duplicates), LazyQrels(parts.qrels()))
 
 
 def valid(home: Path, state: Any) -> Index | None:
@@ -79,11 +80,11 @@ def opened(folder: Path, state: Any) -> Index | None:
         return None
 
 
-def build(parts: Parts, home: Path, state: Any) -> Index:
+def build(parts: Parts, home: Path, state: Any, duplicates: Duplicates = "error") -> Index:
     """Reads the source and writes a new index; whatever stops it leaves nothing behind."""
     old = [folder for folder in indexes(home) if not opened(folder, state)]
     building = Path(tempfile.mkdtemp(prefix="building-", dir=home))
-    writer = IndexWriter(building, parts.blob, parts.text_from)
+    writer = IndexWriter(building, parts.blob, parts.text_from, duplicates)
     try:
         images = ImageFiles(parts.root, building / "images", known_images(old))
         for entry in parts.documents(images):

@@ -1,61 +1,107 @@
-"""Analyzers: how a text becomes terms, as data with a name that is recorded.
+"""Analyzers: how a text becomes terms, as data with a name and a recipe that are recorded.
 
-    text ──split──▶ words ──Analyzer.terms──▶ terms
+    text ──Analyzer.words──▶ words ──Analyzer.terms──▶ terms
 
-All analyzers split alike: a word is a run of Unicode word characters (apostrophes inside kept), or a run of Han and kana.
-Everything else (NFKC, lower case, stop words, stemming, characters or bigrams of a Han run) is done once per distinct
-word, not per occurrence, so an analyzer may even be chosen after the words of a collection are known (`auto`).
+A word is a run of Unicode word characters (apostrophes inside kept), or a run of Han and kana, unless said otherwise.
+Everything else (NFKC, lower case, stop words, stemming, what becomes of a Han run) is done once per distinct word, not per
+occurrence, so an analyzer may even be chosen after the words of a collection are known (`auto`).
 
-    standard   words in lower case; Han and kana as single characters
-    english    standard, less Lucene's English stop words, Snowball English stems
-    german     standard, less Snowball's German stop words, Snowball German stems
-    multi      English and German mixed: stop words of both go (not hat, man …), stemmed by English, then by German
-    cjk        words in lower case; Han and kana as overlapping pairs, a lone character kept
-    auto       whichever of these `choose` takes for the collection
+    standard          words in lower case; Han and kana as single characters
+    english           standard, less a possessive 's and Lucene's English stop words, Porter's stems: as Lucene's English
+    english-snowball  standard, less Lucene's English stop words, Snowball English stems
+    english-ascii     words are runs of a–z and 0–9 after NFKC and lower case; stop words and stems of english-snowball
+    german            standard, less Snowball's German stop words, Snowball German stems
+    multi             English and German mixed: stop words of both go (not hat, man …), stemmed by English, then by German
+    cjk               words in lower case; Han and kana as overlapping pairs, a lone character kept
+    rjieba, jieba     words in lower case; Han and kana segmented into words (extra zh)
+    whitespace        whatever stands between blanks, as it is
+    auto              standard, english, german, multi or cjk, as `choose` takes for the collection
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from qrelkit.core.errors import UnknownName
+from qrelkit.core.wire import digest_of
+from qrelkit.text.han import HAN, Han, pieces
+from qrelkit.text.ragged import Ragged, coded
 from qrelkit.text.stopwords import BOTH, ENGLISH, GERMAN, TELLING
 
-HAN = r"\p{Han}\p{Hiragana}\p{Katakana}ーｰﾞﾟ"  # the marks belong to no script
 WORD = rf"[\w--[{HAN}]]+(?:['’][\w--[{HAN}]]+)*|[{HAN}]+"
 AUTO = "auto"
-
-
-def split(texts: pl.Series) -> pl.Series:
-    """The words of each text, as written: a Series of lists."""
-    return texts.str.extract_all(WORD)
+Fold = Literal["after", "before", "never"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Analyzer:
-    """What becomes of a word. `stemmers` are Snowball's names, applied in turn; `han` is 1 for characters, 2 for pairs."""
+    """`pattern` is what a word looks like; NFKC and lower case come `after` it is found, or `before`, or `never`. `possessive`
+    takes a final 's off, `stemmers` are Snowball's names, applied in turn, `han` is what becomes of a run of Han and kana."""
 
     name: str
+    pattern: str = WORD
+    fold: Fold = "after"
+    possessive: bool = False
     stopwords: frozenset[str] = frozenset()
     stemmers: tuple[str, ...] = ()
-    han: int = 1
+    han: Han = "characters"
 
-    def terms(self, words: pl.Series) -> pl.Series:
-        """The terms of each distinct word: a list of none (a stop word), one, or several (a Han run)."""
-        words = words.str.normalize("NFKC").str.to_lowercase().str.replace_all("’", "'", literal=True)
-        frame = pl.DataFrame({"word": words, "stem": self._stems(words)})
-        return frame.select(
-            pl.when(pl.col("word").str.contains(rf"^[{HAN}]"))
-            .then(self._pieces(pl.col("word")))
-            .when(pl.col("word").is_in(list(self.stopwords)))
-            .then(pl.lit([], dtype=pl.List(pl.String)))
-            .otherwise(pl.concat_list("stem"))
-        ).to_series()
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """All that it does, as JSON; the name is no part of it."""
+        return {
+            "pattern": self.pattern,
+            "fold": self.fold,
+            "possessive": self.possessive,
+            "stopwords": sorted(self.stopwords),
+            "stemmers": list(self.stemmers),
+            "han": self.han,
+        }
+
+    @property
+    def digest(self) -> str:
+        """The digest of the recipe."""
+        return digest_of(self.recipe)
+
+    @staticmethod
+    def of(name: str, recipe: Mapping[str, Any]) -> Analyzer:
+        """The analyzer of a recipe."""
+        lists = {"stopwords": frozenset(recipe["stopwords"]), "stemmers": tuple(recipe["stemmers"])}
+        return Analyzer(name=name, **{**recipe, **lists})
+
+    def words(self, texts: pl.Series) -> pl.Series:
+        """The words of each text, as written: a Series of lists."""
+        return (_folded(texts) if self.fold == "before" else texts).str.extract_all(self.pattern)
+
+    def terms(self, words: pl.Series) -> tuple[Ragged, pl.Series]:
+        """Which terms each distinct word has, none (a stop word), one, or several (a Han run), as numbers; and the terms."""
+        if self.fold == "after":
+            words = _folded(words).str.replace_all("’", "'", literal=True)
+        if self.possessive:
+            words = words.str.replace("'s$", "")
+        if self.han == "whole":
+            return self._plain(words)
+        han = words.str.contains(rf"^[{HAN}]")
+        (plain, stems), (runs, cut) = self._plain(words.filter(~han)), pieces(words.filter(han), self.han)
+        items = np.concatenate([plain.items, runs.items + np.int32(len(stems))])
+        both, distinct = Ragged.of(np.concatenate([plain.lengths, runs.lengths]), items), pl.concat([stems, cut])
+        if cut.is_in(stems.implode()).any():  # as only patterns of one's own allow
+            numbers, distinct = coded(distinct)
+            both = both.renumbered(numbers)
+        place = np.argsort(np.argsort(han.to_numpy(), kind="stable"), kind="stable")
+        return Ragged.of(np.ones(len(place), np.int64), place).through(both), distinct
+
+    def _plain(self, words: pl.Series) -> tuple[Ragged, pl.Series]:
+        """One stem each; none for a stop word."""
+        stays = ~words.is_in(["", *self.stopwords])
+        codes, stems = coded(self._stems(words.filter(stays)))
+        return Ragged.of(stays.to_numpy(), codes), stems
 
     def _stems(self, words: pl.Series) -> pl.Series:
         if not self.stemmers:
@@ -67,24 +113,27 @@ class Analyzer:
             stems = Stemmer.Stemmer(name).stemWords(stems)
         return pl.Series(stems, dtype=pl.String)
 
-    def _pieces(self, run: pl.Expr) -> pl.Expr:
-        """A bag of terms has no order, so the overlapping pairs are those from the first and those from the second character."""
-        if self.han == 1:
-            return run.str.extract_all(".")
-        pairs = pl.concat_list(run.str.extract_all(".."), run.str.slice(1).str.extract_all(".."))
-        return pl.when(run.str.len_chars() == 1).then(pl.concat_list(run)).otherwise(pairs)
+
+def _folded(texts: pl.Series) -> pl.Series:
+    return texts.str.normalize("NFKC").str.to_lowercase()
 
 
 ANALYZERS: Mapping[str, Analyzer] = {
     a.name: a
     for a in (
         Analyzer(name="standard"),
-        Analyzer(name="english", stopwords=ENGLISH, stemmers=("english",)),
+        Analyzer(name="english", possessive=True, stopwords=ENGLISH, stemmers=("porter",)),
+        Analyzer(name="english-snowball", stopwords=ENGLISH, stemmers=("english",)),
+        Analyzer(name="english-ascii", pattern="[a-z0-9]+", fold="before", stopwords=ENGLISH, stemmers=("english",), han="whole"),
         Analyzer(name="german", stopwords=GERMAN, stemmers=("german",)),
         Analyzer(name="multi", stopwords=BOTH, stemmers=("english", "german")),
-        Analyzer(name="cjk", han=2),
+        Analyzer(name="cjk", han="pairs"),
+        Analyzer(name="rjieba", han="rjieba"),
+        Analyzer(name="jieba", han="jieba"),
+        Analyzer(name="whitespace", pattern=r"\S+", fold="never", han="whole"),
     )
 }
+CHOICES = ("standard", "english", "german", "multi", "cjk")  # all with the same words, which are found before the choice
 
 
 def named(name: str) -> Analyzer:
