@@ -9,8 +9,8 @@ from typing import Any
 
 import polars as pl
 import pytest
-from plain_collection import PlainCollection
 
+from plain_collection import PlainCollection
 from qrelkit.core.errors import InputError
 from qrelkit.core.records import Query
 from qrelkit.core.rewriting import Rewrite
