@@ -154,6 +154,23 @@ def test_a_copy_in_the_index_goes_too(shop: Path, capsys: Capture, tmp_path: Pat
     assert holding(tmp_path / "cache") == []
 
 
+def test_vectors_and_words_that_were_made_of_it_go_too(shop: Path, capsys: Capture, tmp_path: Path) -> None:
+    from qrelkit.core.cache import cache_folder
+
+    write_config(shop)
+    assert call(capsys, "judge").code == 0
+    assert call(capsys, "retrieve", "bm25", "shop", "-o", "words.trec").code == 0  # an index of words beside the collection's
+    (index,) = (tmp_path / "cache" / "collections").glob("*/index-*/bm25-*")
+    vectors = index.parents[1] / "vectors" / "encoder-1"
+    paid = cache_folder("vectors") / "endpoints" / "openai_x-1.sqlite"
+    asked = cache_folder("vectors") / "queries-of-a-folder.sqlite"
+    for path in (vectors / "vectors.bin", paid, asked):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"vectors")
+    assert call(capsys, "forget", "p01", "--yes").code == 0
+    assert [path.exists() for path in (index, vectors, paid, asked)] == [False, False, False, True]
+
+
 def test_an_image_that_others_have_too_stays_described(shop: Path, capsys: Capture) -> None:
     shutil.copy(shop / "shop" / "images" / "p01.png", shop / "shop" / "images" / "p02.png")
     with ChatServer(answer=answer) as server:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from qrelkit.core.doors import Side
 from qrelkit.core.errors import InputError, ModelError, RateLimited, Rejected, Unreachable
 from qrelkit.models.chat_problems import error_of, read_problem
-from qrelkit.models.encoders_kept import Kept
+from qrelkit.models.encoders_kept import ENDPOINTS, Kept
 from qrelkit.models.encoders_table import Recipe
 from qrelkit.models.prices import tokens_of_text
 from qrelkit.net.endpoint import Endpoint
@@ -115,7 +115,7 @@ class Embeddings:
         )
         self._dimensions, self._batch, self._at_once, self._wait_s = dimensions, batch, at_once, wait_s
         self.cut = 0
-        self._kept = Kept(keep, self.name, [self._model, base.partition("?")[0], dimensions])
+        self._kept = Kept(keep / ENDPOINTS, self.name, [self._model, base.partition("?")[0], dimensions])
 
     @property
     def settings(self) -> Mapping[str, Any]:

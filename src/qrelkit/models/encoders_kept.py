@@ -19,6 +19,7 @@ from qrelkit.core.errors import InputError
 from qrelkit.core.wire import digest_bytes, digest_of
 
 AT_ONCE = 500  # keys in one question
+ENDPOINTS = "endpoints"  # the folder, inside that of all that is kept, of what endpoints were paid for: documents too
 Rows = NDArray[np.float32]
 
 

@@ -1,7 +1,8 @@
 """forget: every text, image and reply that holds a document goes; its id and its grades stay.
 
     the store        requests and replies that hold it, reasons and details of its judgments, descriptions of its images
-    the index        of the collection, which may hold a copy; it is built anew from the user's own files when next opened
+    the index        of the collection, which may hold a copy, and vectors of documents; they are made anew from the user's own
+                     files when next needed
     the user's own   files that still hold it are named, and left to the user
 
 A forgotten document is never asked about again, also where the collection still has it (`steps/forgotten.py`).
@@ -20,9 +21,11 @@ from typing import Any
 import orjson
 import polars as pl
 
+from qrelkit.core.cache import cache_folder
 from qrelkit.core.doors import Store
 from qrelkit.core.errors import QrelkitError, StoreError, UnknownName
 from qrelkit.core.records import Document
+from qrelkit.models.encoders_kept import ENDPOINTS
 from qrelkit.project.judging import each_judge
 from qrelkit.project.project import Project
 from qrelkit.retrievers.listwise import DOCUMENT_CHARS
@@ -77,7 +80,7 @@ def traces(project: Project, doc_ids: Sequence[str]) -> Traces:
         images=images,
         shared_images=shared,
         descriptions=sum(len({*images} & store.descriptions(key).keys()) for key in described),
-        indexes=tuple(str(p) for p in sorted(folder.parent.iterdir()) if _is_index(p)) if folder else (),
+        indexes=tuple(_kept(folder)) if folder else (),
         yours=tuple(_yours(project, documents)),
         batches=tuple(f"{row.ticket or row.tag} of {row.model}" for row in store.batches() if not row.ended),
         example=folder is not None and _is_example(project, ids),
@@ -91,8 +94,11 @@ def forget(project: Project, found: Traces) -> dict[str, int]:
     May be called again, for the same documents too. Raises StoreBusy where another process keeps the old content in the file.
     """
     remember(project.store, found.doc_ids)  # first: whatever stops it, they are asked about no more
-    for folder in found.indexes:
-        remove(Path(folder))
+    for place in map(Path, found.indexes):
+        if place.is_file():
+            place.unlink(missing_ok=True)
+        else:
+            remove(place)
     return project.store.forget(found.doc_ids, found.images, found.texts)
 
 
@@ -130,8 +136,12 @@ def _is_example(project: Project, ids: Sequence[str]) -> bool:
     return any(one.document.doc_id in ids for by_query in each for shown in by_query.values() for one in shown)
 
 
-def _is_index(path: Path) -> bool:
-    return path.is_dir() and path.name.startswith(("index-", "building-"))
+def _kept(collection: Path) -> Iterator[str]:
+    """The folders and files that may hold words or vectors of a collection's documents: its indexes, its vectors, and what
+    endpoints answered, which is known by digests of what was sent only and so goes whole."""
+    indexes = (path for path in sorted(collection.parent.iterdir()) if path.name.startswith(("index-", "building-", "vectors")))
+    answered = sorted((cache_folder("vectors") / ENDPOINTS).glob("*.sqlite*"))
+    yield from map(str, [*(path for path in indexes if path.is_dir()), *answered])
 
 
 def _images(

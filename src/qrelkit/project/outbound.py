@@ -227,7 +227,11 @@ def _left(project: Project) -> Iterator[Left]:
         name, settings = judges.get(key, (key[:8], {}))
         rows = asked.filter(pl.col("judge_key") == key)
         judged = stage == "judge"
-        images = len(store.descriptions(key)) if stage == "describe" else _shown(project, rows, settings) if judged else 0
+        images: int | None = None if stage == "bench" else 0  # of a benchmark only its own records know
+        if stage == "describe":
+            images = len(store.descriptions(key))
+        elif judged:
+            images = _shown(project, rows, settings)
         yield Left(
             stage=stage,
             by=name,
