@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from qrelkit.cli.bench_smmile_board import board
+from qrelkit.cli.bench_smmile_board import board, verdicts
 from qrelkit.cli.bench_smmile_make import demo, make
 from qrelkit.cli.bench_smmile_run import run
-from qrelkit.cli.context import JSON, PROJECT, SET, open_project
+from qrelkit.cli.context import JSON, PROJECT, SET
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,17 +59,8 @@ def _judged(found: Imported, judge: str, project: str, change: Sequence[str], bu
     """The same with a model's verdicts in place of those beside the files, and why judging stopped early, if it did."""
     from dataclasses import replace
 
-    from qrelkit.bench.smmile.judged import AnswerJudge, cases_of, judge_answers
-    from qrelkit.cli.output import progress
-
-    with open_project(project, [*change, f"judge.model={judge}"], budget_usd=budget_usd) as opened:
-        model = opened.model(judge)
-        frame = found.answers.frame
-        with progress("judge", cases_of(frame).height) as show:
-            dials: dict[str, Any] = {"at_once": opened.at_once, "budget_usd": opened.budget_usd(), "terms": opened.terms()}
-            models = {model.name: model}
-            done = judge_answers(frame, AnswerJudge(model.name), store=opened.store, models=models, progress=show, **dials)
-    return replace(found, answers=replace(found.answers, frame=done.frame)), done.tally.stopped
+    frame, stopped = verdicts(found.answers.frame, judge, project, change, budget_usd)
+    return replace(found, answers=replace(found.answers, frame=frame)), stopped
 
 
 def _row(file: Mapping[str, Any]) -> tuple[Any, ...]:

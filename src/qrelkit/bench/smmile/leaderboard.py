@@ -41,8 +41,13 @@ MODES = {
     "blind": "no image",
     "wrong-image": "wrong image",
 }
-CONTROLS = ("random", "majority")
 BY = ("demonstrations", "first_matches", "last_matches")
+SPLIT = {
+    "demonstrations": "number of examples",
+    "first_matches": "whether the first example has the right answer",
+    "last_matches": "whether the last example has the right answer",
+    "nearest_match": "how far back the nearest example with the right answer stands",
+}
 
 
 def numbers(rows: pl.DataFrame, facts: Mapping[str, pl.DataFrame], seed: int = 0) -> dict[str, Any]:
@@ -134,7 +139,7 @@ def _json(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return (float(value) if math.isfinite(value) else None) if isinstance(value, float) else value
 
 
 # sections
@@ -144,7 +149,8 @@ def _of_dataset(dataset: str, said: Mapping[str, Any]) -> Iterator[Section]:
     for metric in METRICS:
         cells = [row for row in said["accuracy"] if row["metric"] == metric]
         if cells:
-            yield _scores(dataset, metric, cells, _told([row for row in said["paired"] if row["metric"] == metric]))
+            pairs = _told([row for row in said["paired"] if row["metric"] == metric])
+            yield _scores(dataset, metric, cells, pairs, [] if metric == "strict" else list(_by(said["strata"], metric)))
     if said["recency"]:
         yield _orders(dataset, said)
 
@@ -155,14 +161,36 @@ def _told(pairs: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [pair for pair in pairs if not pair["completed"] or pair["n"] < sizes[pair["model"]]]
 
 
-def _scores(dataset: str, metric: str, cells: Sequence[Mapping[str, Any]], pairs: Sequence[Mapping[str, Any]]) -> Section:
+def _by(strata: Sequence[Mapping[str, Any]], metric: str) -> Iterator[Table]:
+    """A table for each way of splitting the problems: kinds × models, in context where it was asked so."""
+    mine = [one for one in strata if one["metric"] == metric]
+    mode = "icl" if any(one["mode"] == "icl" for one in mine) else next((one["mode"] for one in mine), "")
+    for by in dict.fromkeys(one["by"] for one in mine):
+        rows: dict[str, dict[str, Any]] = {}
+        for one in mine:
+            for row in one["rows"] if one["by"] == by and one["mode"] == mode else ():
+                name = f"{'–' if row[by] is None else row[by]} ({row['n']}{', few' if row['few'] else ''})"
+                stat = {"value": row["accuracy"], "low": row["low"], "high": row["high"]}
+                rows.setdefault(name, {})[one["model"]] = stat
+        models = list(dict.fromkeys(model for row in rows.values() for model in row))
+        yield stats(f"By {SPLIT.get(by, by.removeprefix('tag_').replace('_', ' '))}, {MODES[mode]}", "problems", models, rows)
+
+
+def _scores(
+    dataset: str,
+    metric: str,
+    cells: Sequence[Mapping[str, Any]],
+    pairs: Sequence[Mapping[str, Any]],
+    more: Sequence[Table],
+) -> Section:
     """Accuracy by model and mode, the published figure beside; and what the examples changed."""
     modes = [mode for mode in MODES if any(cell["mode"] == mode for cell in cells)]
+    permuted = any(cell["bases"] < cell["n"] for cell in cells)
     rows: dict[str, dict[str, Any]] = {}
     for cell in sorted(cells, key=lambda cell: -cell["micro"]["value"]):
         rows.setdefault(cell["model"], {})[MODES[cell["mode"]]] = cell["micro"]
         rows[cell["model"]][f"{MODES[cell['mode']]}, bases alike"] = cell["macro"]
-    columns = [f"{MODES[mode]}{what}" for mode in modes for what in ("", ", bases alike")]
+    columns = [f"{MODES[mode]}{what}" for mode in modes for what in ("", *([", bases alike"] if permuted else []))]
     counts = {cell["model"]: {} for cell in cells}  # type: dict[str, dict[str, Cell]]
     for cell in cells:
         counts[cell["model"]][cell["mode"]] = _count(dataset, metric, cell)
@@ -175,11 +203,13 @@ def _scores(dataset: str, metric: str, cells: Sequence[Mapping[str, Any]], pairs
     ]
     if pairs:
         tables.append(_changes(pairs))
+    alike = " “Bases alike” gives every base one vote." if permuted else ""
     lead = (
-        "Intervals by base problem: permutations of one problem are no new problems. “Bases alike” gives every base one vote. "
+        f"Intervals by base problem: permutations of one problem are no new problems.{alike} "
         "A row without an answer counts as wrong here; the counts say how many there are."
     )
-    return Section(key=f"{dataset}-{metric}", title=f"{dataset}: {METRICS[metric].lower()}", lead=lead, tables=tables)
+    title = f"{dataset}: {METRICS[metric].lower()}"
+    return Section(key=f"{dataset}-{metric}", title=title, lead=lead, tables=tables, more=more)
 
 
 def _count(dataset: str, metric: str, cell: Mapping[str, Any]) -> Cell:
@@ -201,7 +231,17 @@ def _changes(pairs: Sequence[Mapping[str, Any]]) -> Table:
         interval = "" if difference["low"] is None else f"{100 * difference['low']:+.1f} to {100 * difference['high']:+.1f}"
         points = Cell(f"{100 * difference['value']:+.1f}", interval)
         name = f"{pair['model']}, answered in both" if pair["completed"] else pair["model"]
-        rows.append(Row(name, (Cell(f"+{pair['gained']}"), Cell(f"−{pair['lost']}"), points, Cell(f"{pair['p']:.4f}"))))
+        rows.append(
+            Row(
+                name,
+                (
+                    Cell(f"+{pair['gained']}"),
+                    Cell(f"−{pair['lost']}"),
+                    points,
+                    Cell(f"{pair['p']:.4f}" if pair["p"] >= 5e-5 else "< 0.0001"),
+                ),
+            )
+        )
     head = ("model", "gained", "lost", "points", "p")
     return Table(
         "In context against zero-shot, same problems", head, tuple(rows), "McNemar’s exact p; the interval by base problem"
