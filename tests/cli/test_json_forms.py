@@ -259,7 +259,9 @@ def test_retrieve_writes_a_run_of_a_folder(files: Path, capsys: Capture, layout:
         queries = '{"_id": "1", "text": "red dress"}\n{"_id": "2", "text": "boots"}\n'
         (folder / "queries.jsonl").write_text(queries, encoding="utf-8")
     found = call(capsys, "retrieve", "bm25", folder, "--depth", 2, "-o", "out.trec", "--json")
-    assert found.json == {"tag": "bm25", "queries": 2, "documents": 3, "output": "out.trec"}
+    said = {"tag": "bm25", "queries": 2, "documents": 3, "output": "out.trec", "known": False}
+    assert {name: found.json[name] for name in said} == said
+    assert found.json.keys() == {*said, "retriever", "digest"}
     ranked = [line.split() for line in (files / "out.trec").read_text(encoding="utf-8").splitlines()]
     assert [(row[0], row[2], row[3], row[5]) for row in ranked] == [
         ("1", "d0", "1", "bm25"), ("1", "d1", "2", "bm25"), ("2", "d2", "1", "bm25")

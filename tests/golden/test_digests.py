@@ -59,7 +59,7 @@ def test_a_whole_number_and_the_same_as_a_fraction_are_one_setting() -> None:
 
 
 def test_shipped_prompts_are_never_edited_in_place() -> None:
-    purposes = {"guide@1": "guide", "describe@1": "describe", "group@1": "group", "verdict@1": "verdict"}
+    purposes = {"guide@1": "guide", "describe@1": "describe", "group@1": "group", "verdict@1": "verdict", "listwise@1": "order"}
     purposes |= dict.fromkeys(["hyde@1", "hyde-medical@1", "hyde-zh@1", "lamer@1", "query2doc@1", "reasoning@1"], "rewrite")
     found = {name: read_prompt(name, purposes.get(name, "judge")).digest for name in shipped_prompts()}
     assert found == GOLDEN["prompts"]

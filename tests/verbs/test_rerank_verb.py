@@ -181,7 +181,7 @@ def test_local_only_and_may_leave_hold_for_endpoints(shop: Path, capsys: pytest.
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--model", "corss:x"), "unknown way of reranking 'corss'; did you mean 'cross'?"),
+        (("--model", "corss:x"), "unknown way of reranking 'corss'; did you mean 'cross' or 'encoder'?"),
         (("--model", "cross"), "say which, as in cross:MODEL"),
         (("--model", "judge", "--window", "5"), "--window is for listwise"),
         (("--model", "rerank:tiny"), "where is it? Give --base-url"),

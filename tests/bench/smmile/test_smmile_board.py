@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from qrelkit.bench.smmile.board import Board, board
@@ -118,6 +119,10 @@ def test_another_revision_stands_apart_and_corrections_are_said(said: dict[str, 
     text = " ".join(said["corrections"])
     assert "another revision" in text
     assert "API errors" in text
+
+
+def test_all_of_it_is_json(said: dict[str, Any]) -> None:
+    assert orjson.loads(orjson.dumps(said)) == said
 
 
 def test_the_page_says_the_published_figure_beside_the_counts(whole: Board) -> None:
