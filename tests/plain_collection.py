@@ -29,6 +29,9 @@ class PlainCollection:
     def __len__(self) -> int:
         return len(self._documents)
 
+    def contains(self, doc_ids: pl.Series) -> pl.Series:
+        return doc_ids.is_in(self.doc_ids.implode())
+
     def query(self, query_id: str) -> Query:
         return Query(query_id=query_id, text=self.queries.filter(query_id=query_id)["text"][0])
 

@@ -42,7 +42,9 @@ def test_several_datasets_and_the_forms_of_a_table(tmp_path: Path, capsys: Captu
     rows = call(capsys, *words).rows
     assert [row[0] for row in rows[:3]] == ["dataset", "Biology", "PMC-Clinical"]
     assert call(capsys, *words, "--format", "markdown").out.startswith("| dataset | queries |")
-    assert "unknown format 'html'" in call(capsys, *words, "--format", "html").err
+    elsewhere = (*words[:4], "--out", tmp_path / "nothing", "--format", "html")
+    assert "unknown format 'html'; known: json, markdown, table, tsv" in call(capsys, *elsewhere).err
+    assert not (tmp_path / "nothing").exists()
 
 
 def test_demonstrations_that_are_test_queries_are_found(tmp_path: Path, capsys: Capture) -> None:
@@ -77,6 +79,12 @@ def test_what_does_not_go_together_is_refused(tmp_path: Path, capsys: Capture, w
     said = call(capsys, "bench", "r2med", *(word.format(tmp_path) for word in words))
     assert said.code == 1
     assert complaint in said.err
+
+
+def test_r2meds_generations_are_not_cmirbs(tmp_path: Path, capsys: Capture) -> None:
+    dataset(tmp_path / "MedExam")
+    said = call(capsys, "bench", "cmirb", "--folder", tmp_path, "--gar", "hyde", "--llm", "gpt4")
+    assert "cmirb has files: --rewrites qwen/query-rewrite.jsonl" in said.err
 
 
 def test_published_result_files_are_held_against_the_table(data: Path, capsys: Capture) -> None:

@@ -65,6 +65,10 @@ def test_a_file_of_another_form_or_dataset_is_refused(tmp_path: Path) -> None:
         ({"train": {}}, "neither 'test' nor 'dev'"),
         ({"dataset_name": "MedQA-Diag", "test": {"mrr": 1}}, "about 'MedQA-Diag'"),
         ({"test": {"time": 1}}, "no measure that we know"),
+        ({"test": {"ndcg_at_10": None}}, r"nDCG@10 is None, and result files have fractions"),
+        ({"test": {"ndcg_at_10": 31.4}}, r"nDCG@10 is 31.4, and result files have fractions"),
+        ({"test": {"ndcg_at_10": "0.3"}}, r"nDCG@10 is '0.3'"),
+        ({"dataset_name": 5, "test": {"mrr": 1}}, "about '5'"),
     ):
         result(path, said)
         with pytest.raises(InputError, match=complaint):
@@ -172,6 +176,40 @@ def test_only_a_whole_benchmark_has_an_average_to_compare() -> None:
     assert verdicts(measured(0.1919, datasets=tuple(R2MED.names), comparable=False))["average"] == "not comparable"
 
 
+def of_cmirb(*missing: str, tasks: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    """A result over all of CMIRB but some."""
+    names = [name for name in CMIRB.names if name not in missing]
+    datasets = {name: {"scores": {"nDCG@10": {"value": 0.5}}, "deviations": []} for name in names}
+    mean = {"over": len(names), "of": 10, "macro": {"nDCG@10": {"value": 0.5675}}}
+    return {"benchmark": "cmirb", "mean": mean, "tasks": tasks or {}, "datasets": datasets, **more}
+
+
+def test_a_mean_over_nine_datasets_is_compared_over_the_same_nine_and_not_called_average() -> None:
+    """AutoMIR's files of bge are without CSLCite: 56.75 is over nine."""
+    assert verdicts(of_cmirb("CSLCite"), config="bge")["mean over 9 of 10"] == "reproduced"
+    assert verdicts(of_cmirb("Medical"), config="bge")["mean over 9 of 10"] == "missing"
+    assert verdicts(of_cmirb(), config="bge")["mean over 9 of 10"] == "missing"
+    assert "average" not in verdicts(of_cmirb("CSLCite"), config="bge")
+
+
+def test_the_row_of_a_task_is_as_comparable_as_its_datasets() -> None:
+    """SL-HyDE's post task is printed as 73.81."""
+    tasks = {"post": {"over": 1, "of": 1, "macro": {"nDCG@10": {"value": 0.7381}}}}
+    config = "sl-hyde/qwen2-7b/bge"
+    assert verdicts(of_cmirb(tasks=tasks), config=config)["post"] == "reproduced"
+    pool = of_cmirb(tasks=tasks)
+    pool["datasets"]["IIYiPost"]["deviations"] = [{"dataset": "IIYiPost", "text": "a gold pool", "comparable": False}]
+    assert verdicts(pool, config=config)["post"] == "not comparable"
+    assert verdicts(pool, config=config)["Medical"] == "differs"
+
+
+def test_deviations_are_said_with_the_verdicts_and_one_of_all_datasets_is_of_every_row() -> None:
+    shallow = {"dataset": "", "text": "5 documents per query", "comparable": False}
+    (one,) = compare(measured(0.1919) | {"deviations": [shallow]})
+    assert (one.rows[0].verdict, one.rows[0].reason) == ("not comparable", "5 documents per query")
+    assert one.json()["deviations"] == ["5 documents per query: not comparable", "Biology: another corpus"]
+
+
 def test_a_row_says_how_far_it_is_and_from_where() -> None:
     (one,) = compare(measured(0.2), "bge")
     row = one.rows[0]
@@ -186,6 +224,20 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
         compare(measured(0.2, config=""))
     with pytest.raises(UnknownName, match="bm25"):
         compare(measured(0.2), "bm52")
-    result(tmp_path / "x.json", {"scores": {}})
-    with pytest.raises(InputError, match="is not what `qrelkit bench` writes"):
-        compare_files(tmp_path / "x.json")
+    with pytest.raises(UnknownName, match=r"measure of the published bm25 'nDCG@11'; did you mean 'nDCG@10'"):
+        compare(measured(0.2), measure="nDCG@11")
+    with pytest.raises(InputError, match="the tolerance is a number of points from 0 up"):
+        compare(measured(0.2), tolerance=-1)
+    with pytest.raises(UnknownName, match="bm25"):
+        compare({"benchmark": "r2med", "configs": {}}, "bm52")
+    whole = measured(0.2)
+    for said in (
+        {"scores": {}},
+        [],
+        {"benchmark": "r2med", "datasets": {}},
+        whole | {"mean": {}},
+        whole | {"datasets": {"Biology": {}}},
+    ):
+        result(tmp_path / "x.json", said)
+        with pytest.raises(InputError, match="is not what `qrelkit bench` writes"):
+            compare_files(tmp_path / "x.json")

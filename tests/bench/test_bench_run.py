@@ -129,6 +129,28 @@ def test_means_by_a_column_of_the_queries(tmp_path: Path) -> None:
     assert any(row[0].startswith("body_system nervous, macro") for row in found.table()[1])
 
 
+def test_a_column_that_no_query_has_is_an_error(tmp_path: Path) -> None:
+    dataset(tmp_path / "Biology")
+    with pytest.raises(UnknownName, match="column of the queries 'body_systm'; did you mean 'body_system'"):
+        measured(tmp_path, Fixed({"0": ["a"]}), protocol=Protocol(by="body_systm"))
+
+
+def test_a_depth_above_the_headlines_cut_is_comparable_and_one_below_is_not(tmp_path: Path) -> None:
+    dataset(tmp_path / "Biology")
+    for depth, said in ((10, "10 documents per query where the authors retrieve 100"), (9, ": not comparable")):
+        found = measured(tmp_path, Fixed({"0": ["a"]}), protocol=Protocol(depth=depth))
+        assert any(text.endswith(said) and text.startswith(f"{depth} documents") for text in texts(found))
+
+
+def test_gold_pools_of_every_dataset_are_still_no_average(tmp_path: Path) -> None:
+    """CSLCite and CSLRel are the whole task literature."""
+    for name in ("CSLCite", "CSLRel"):
+        dataset(tmp_path / name, [{"id": "0", "text": "moths", "doc": "moths in the light"}], None, [QRELS[0]])
+    found = measured(tmp_path, Fixed({"0": ["a"]}), name="cmirb")
+    assert found.groups("task")["literature"].called == "mean over 2 of 2 in gold pools, no average"
+    assert found.mean.called == "mean over 2 of 10 in gold pools, no average"
+
+
 def test_a_dataset_that_cannot_be_searched_is_left_out_and_said_unless_it_was_named(tmp_path: Path) -> None:
     dataset(tmp_path / "MedExam")
     dataset(tmp_path / "Cmedqa", corpus=None)

@@ -80,6 +80,9 @@ def test_a_document_with_other_content_is_an_error_unless_the_last_counts(
         (["--analyzer", "none.yaml"], "cannot be read"),
         (["--field", "color"], "did you mean 'colour'"),
         (["--extra-texts", "strange.jsonl"], "do the ids match?"),
+        (["--combine", "mean"], "there are none (--rewrites FILE)"),
+        (["--thinking", "r1"], "--thinking is about rewrites, and there are none"),
+        (["--method", "hyde"], "--method is about rewrites, and there are none"),
     ],
 )
 def test_what_cannot_be_is_one_line(

@@ -43,8 +43,10 @@ def test_nothing_left_is_empty() -> None:
     assert answer_of("  ", "none") == Answer("", "empty")
 
 
-def test_other_models_think_in_silence() -> None:
-    assert answer_of("<think>x</think>y", "none") == Answer("<think>x</think>y")
+def test_other_models_think_in_silence_and_thinking_aloud_is_counted() -> None:
+    assert answer_of("I think it is gout.", "none") == Answer("I think it is gout.")
+    for said in ("<think>x</think>y", "x</think>y", "## Thinking\n\nx", "<answer>y</answer>"):
+        assert answer_of(said, "none") == Answer(said, "with_thinking")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 from qrelkit.core.errors import InputError, UnknownName
 from qrelkit.core.rewriting import Rewrite
 from qrelkit.formats.rewrites import read_rewrites, write_rewrites
+from qrelkit.formats.sidecars import sha256_of
 
 
 def file(path: Path, *rows: Any) -> Path:
@@ -33,7 +34,9 @@ def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
         "q2": Rewrite(query_id="q2", texts=(), query="ü", method="hyde", model="m:r1", counts={"failed": 2}),
     }
     write_rewrites(made, tmp_path / "out.jsonl")
-    assert read_rewrites(tmp_path / "out.jsonl") == made
+    found = read_rewrites(tmp_path / "out.jsonl")
+    assert found == made
+    assert found.source == {"file": "out.jsonl", "sha256": sha256_of(tmp_path / "out.jsonl")}
     first = json.loads((tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()[0])
     assert [*first] == ["id", "text", "method", "model", "rewrites", "raw", "counts"]
     assert (first["rewrites"], first["raw"], first["counts"]) == (["a"], ["<think>x</think>a", ""], {"empty": 1})
@@ -70,7 +73,9 @@ def test_a_family_takes_the_thinking_out_and_counts_what_went_wrong(tmp_path: Pa
     assert found.raw == tuple(said[:4])
     assert found.counts == {"fall_backs": 1, "truncated": 1, "empty": 1, "failed": 1}
     assert read_rewrites(path, family="r1", unclosed="drop")["1"].texts == ("a", "b")
-    assert read_rewrites(path)["1"].texts == tuple(said[:4])
+    plain = read_rewrites(path)["1"]
+    assert plain.texts == tuple(said[:4])
+    assert plain.counts == {"failed": 1, "with_thinking": 3}  # nobody said whose thinking it is
 
 
 def test_of_our_own_file_a_family_is_applied_to_what_was_said(tmp_path: Path) -> None:

@@ -62,6 +62,21 @@ def test_noise_is_of_other_queries_and_is_left_out_of_agreement_too() -> None:
     assert [e.query.query_id for e in found["q"]] == ["q", "q", "q", "other", "other"]
 
 
+def test_noise_has_whatever_grade_and_queries_have_noise_of_their_own() -> None:
+    only = dataclasses.replace(DRAW, grades=(1,), noise=2, order="as_drawn")
+    assert sorted(shown(only).split()) == ["d1", "e1", "e2"], "e2 has grade 2"
+    names = [f"q{i}" for i in range(40)]
+    qrels = Qrels.of(pl.DataFrame({"query_id": names, "doc_id": ["d1"] * 40, "grade": [1] * 40}), "ann")
+    collection = Held(DOCUMENTS, dict.fromkeys(names, "red dress"))
+    draw = Draw(n=1, rule="same_query", noise=1, order="as_drawn")
+    found = draw_examples(qrels, collection, names, draw)  # type: ignore[arg-type]
+    drawn = {name: examples[1].query.query_id for name, examples in found.items()}
+    assert all(name != other for name, other in drawn.items())
+    assert len(set(drawn.values())) > 10
+    fewer = draw_examples(qrels, collection, names, dataclasses.replace(draw, seed=1))  # type: ignore[arg-type]
+    assert drawn != {name: examples[1].query.query_id for name, examples in fewer.items()}
+
+
 def test_noise_that_cannot_be_is_refused() -> None:
     with pytest.raises(InputError, match="take same_query"):
         shown(Draw(n=1, noise=1))

@@ -121,6 +121,8 @@ def test_what_needs_a_task_says_so_unless_the_prefix_is_stated() -> None:
 def test_what_nobody_can_mean_is_said() -> None:
     with pytest.raises(UnknownName, match="pooling"):
         recipe_of("bge").stated(pooling="max")
+    with pytest.raises(InputError, match="query_tokens must be at least 1"):
+        recipe_of("bge").stated(query_tokens=0)
     with pytest.raises(UnknownName, match="unknown encoder 'bgee'"):
         recipe_of("mine", like="bgee")
     with pytest.raises(InputError, match="no folder of that name"):

@@ -14,6 +14,7 @@ import orjson
 import polars as pl
 import pytest
 
+from cli.calling import call
 from qrelkit.core.collection import Collection
 from qrelkit.core.doors import Encoder, Retriever, Side
 from qrelkit.core.errors import InputError, Mismatch, UnknownName
@@ -158,10 +159,80 @@ def test_two_processes_do_not_write_one_file(tmp_path: Path, monkeypatch: pytest
 def test_damage_is_found(shop: Collection) -> None:
     Dense(shop, Letters()).search([shop.query("q1")], 1)
     (folder,) = (shop.folder.parent / "vectors").iterdir()
-    with (folder / "vectors.bin").open("r+b") as file:
-        file.truncate(7)
-    with pytest.raises(InputError, match="is damaged; remove it"):
-        Dense(shop, Letters()).search([shop.query("q1")], 1)
+    for name, content in (("about.json", b"{"), ("ids.txt", b"x\n"), ("lengths.bin", None), ("vectors.bin", b"0")):
+        whole = (folder / name).read_bytes()
+        (folder / name).unlink()
+        if content is not None:
+            (folder / name).write_bytes(content)
+        with pytest.raises(InputError, match="is damaged; remove it"):
+            Dense(shop, Letters()).search([shop.query("q1")], 1)
+        (folder / name).write_bytes(whole)
+    assert len(Dense(shop, Letters()).search([shop.query("q1")], 1)) == 1
+
+
+def test_a_part_without_its_rows_is_begun_anew_and_not_filled_with_zeros(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "CHUNK", 2)
+    shop = load(str(written(tmp_path / "shop", ["a", "b", "c", "d"])))
+    with pytest.raises(KeyboardInterrupt):
+        Dense(shop, Letters(breaks_at=2)).search([shop.query("q1")], 1)
+    (part,) = (shop.folder.parent / "vectors").iterdir()
+    (part / "vectors.bin").write_bytes(b"")
+    again = Letters()
+    assert Dense(shop, again).search([shop.query("q1")], 1).frame["doc_id"].to_list() == ["d0"]
+    assert again.documents == 4
+
+
+def test_a_field_may_be_missing_from_many_documents_but_not_from_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "CHUNK", 1)
+    folder = written(tmp_path / "shop", ["a"], colour="b")
+    with (folder / "corpus.jsonl").open("ab") as file:
+        file.write(b'\n{"id": "d1", "text": "c", "size": 0}')
+    shop, encoder = load(str(folder)), Letters()
+    Dense(shop, encoder, fields=("text", "colour", "size")).search([shop.query("q1")], 1)
+    assert [text for side, text in encoder.asked if side == "document"] == ["a b", "c 0"]
+    with pytest.raises(UnknownName, match="'title'; known: colour, size, text"):  # no document has one
+        Dense(shop, encoder, fields=("title",)).search([shop.query("q1")], 1)
+
+
+def test_only_what_may_leave_is_encoded(tmp_path: Path) -> None:
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    (folder / "corpus.jsonl").write_bytes(b'{"id": "d0", "title": "aa", "text": "bb", "colour": "c"}')
+    shop, encoder = load(str(folder)), Letters()
+    query = [Query(query_id="q", text="a")]
+    for may_leave, fields in (
+        (["title"], ["text"]),
+        (["text"], ["text"]),
+        (["text", "colour"], ["text", "colour"]),
+        (None, ["text"]),
+    ):
+        run = Dense(shop, encoder, fields=fields, may_leave=may_leave).search(query, 1)
+        assert run.notes["retriever"].get("may_leave") == (None if may_leave is None else sorted(may_leave))
+    assert [text for side, text in encoder.asked if side == "document"] == ["aa", "bb", "bb c", "aa bb"]
+    with pytest.raises(InputError, match=r"colour may not leave \(may_leave: title, text\)"):
+        Dense(shop, encoder, fields=["text", "colour"], may_leave=["title", "text"])
+    with pytest.raises(InputError, match="text may not leave"):
+        Dense(shop, encoder, may_leave=["colour"])
+
+
+def test_the_command_sends_an_endpoint_only_what_may_leave(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written(tmp_path / "shop", ["b"], title="t")
+    (tmp_path / "qrelkit.yaml").write_text("may_leave: [text]\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    with EmbeddingsServer() as server:
+        model = ["--model", "openai:tiny", "--base-url", server.url, "--query-prefix", "", "--document-prefix", ""]
+        assert call(capsys, "retrieve", "dense", "shop", *model, "-o", "x.trec").code == 0
+        assert sorted(server.answered) == ["a", "b", "cd"]
+
+
+def test_texts_that_were_cut_are_counted_in_the_run(shop: Collection) -> None:
+    class Cutting(Letters):
+        cut = 3
+
+    assert Dense(shop, Cutting()).search([shop.query("q1")], 1).notes["cut"] == 3
+    assert "cut" not in Dense(shop, Letters()).search([shop.query("q1")], 1).notes
 
 
 class Constant(Letters):
@@ -271,3 +342,33 @@ def test_minilm_finds_what_a_text_is_about(data: Path, tmp_path: Path) -> None:
     assert first.height >= 8
     exact = retrieve(collection, Dense(collection, model, dtype="float32"), depth=10)
     assert run.frame["score"].to_numpy() == pytest.approx(exact.frame["score"].to_numpy(), abs=5e-4)  # float16 has 11 bits
+
+
+@pytest.mark.parametrize("how", ["--local-only", "qrelkit.yaml"])
+def test_no_other_machine_is_asked_where_local_only_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], how: str
+) -> None:
+    written(tmp_path / "shop", ["a"])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789abcdef")
+    options = [how] if how.startswith("--") else []
+    if not options:
+        (tmp_path / how).write_text("local_only: true\n", encoding="utf-8")
+    for model in ("openai:text-embedding-3-large", "voyage:voyage-3"):
+        monkeypatch.setenv("VOYAGE_API_KEY", "pa-0123456789abcdef")
+        said = call(capsys, "retrieve", "dense", "shop", "--model", model, *options, "-o", "x.trec")
+        assert "is not allowed" in said.error
+    assert "the hub was not asked" in call(capsys, "retrieve", "dense", "shop", "--model", "no/such", *options, "-o", "x").error
+    assert "may be fetched" in call(capsys, "retrieve", "dense", "irds:x", "--model", "no/such", *options, "-o", "x").error
+
+
+def test_the_last_of_two_contents_counts_where_that_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = written(tmp_path / "shop", ["a"])
+    with (folder / "corpus.jsonl").open("ab") as file:
+        file.write(b'\n{"id": "d0", "text": "cd"}')
+    with EmbeddingsServer() as server:
+        model = ["--model", "openai:tiny", "--base-url", server.url, "--query-prefix", "q: ", "--document-prefix", ""]
+        refused = call(capsys, "retrieve", "dense", folder, *model, "-o", tmp_path / "x.trec")
+        assert "remove one; load(…, duplicates='last') and `retrieve … --changed last`" in refused.error
+        assert call(capsys, "retrieve", "dense", folder, *model, "--changed", "last", "-o", tmp_path / "x.trec").code == 0
+        assert sorted(server.answered) == ["cd", "q: a", "q: cd"]  # of the documents only the one that counts

@@ -103,6 +103,14 @@ def test_what_does_not_fit_together_is_said() -> None:
         search_vectors(["q"], query, ids, rows, 0)
     with pytest.raises(InputError, match="query 'q' is not a number"):
         search_vectors(["q"], query * np.nan, ids, rows, 1)
+    for wrong in (np.nan, np.inf):
+        broken = np.array([[1, 1, 1], [1, wrong, 1]], np.float16)
+        with pytest.raises(InputError, match="document 'b' is not a number"):
+            search_vectors(["q"], query, ids, broken, 1, similarity="dot")
+    with pytest.raises(InputError, match="vectors are one a row"):
+        search_vectors(["q"], query[0], ids, rows, 1)
+    with pytest.raises(InputError, match="no vector of a document"):
+        search_vectors(["q"], query, [], rows[:0], 1)
     with pytest.raises(UnknownName, match="similarity"):
         search_vectors(["q"], query, ids, rows, 1, similarity="l2")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="float16 or float32"):

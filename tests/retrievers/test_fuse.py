@@ -158,6 +158,7 @@ def test_column_work_gives_what_plain_loops_give(rule: Any, normalise: Any, miss
         ({"weights": [1, -1]}, "from 0 up"),
         ({"weights": [0, 0]}, "not all are 0"),
         ({"k": -1}, "k is a number"),
+        ({"depth": 0}, "depth must be at least 1, not 0"),
         ({"rule": "sun"}, "did you mean 'sum'"),
         ({"rule": "sum", "normalise": "minmix"}, "did you mean 'minmax'"),
     ],

@@ -3,6 +3,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
+from qrelkit.core.errors import InputError
 from qrelkit.formats.sidecars import sha256_of
 from qrelkit.steps.fuse import fuse_to
 from verbs.tiny import write_run
@@ -45,6 +48,14 @@ def test_a_run_made_of_a_fused_run_names_its_digest(tmp_path: Path) -> None:
     first = fuse_to(tmp_path / "fused.trec", files)
     second = fuse_to(tmp_path / "again.trec", [tmp_path / "fused.trec", files[0]])
     assert second.said["made_of"][0]["digest"] == first.said["digest"]
+
+
+def test_a_run_is_not_written_over_one_that_it_is_made_of(tmp_path: Path) -> None:
+    files = two(tmp_path)
+    before = files[0].read_bytes()
+    with pytest.raises(InputError, match=r"a\.trec: is itself one of the runs that go in"):
+        fuse_to(files[0], files)
+    assert files[0].read_bytes() == before
 
 
 def test_tags_that_clash_become_file_names(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from plain_collection import PlainCollection
-from qrelkit.core.errors import InputError, Rejected, UnknownName, Unreachable
+from qrelkit.core.errors import InputError, Mismatch, Rejected, UnknownName, Unreachable
 from qrelkit.core.records import Document, Query
 from qrelkit.core.run import Run
 from qrelkit.core.wire import Reply, Request
@@ -213,6 +213,23 @@ def test_what_is_written_says_what_it_was_made_of_and_is_made_again_only_where_s
         found = rerank_to(out, source, collection, Table(good), depth=3)
         assert found is not None
         assert found.known == known
+
+
+def test_a_run_of_another_collection_is_refused(shop: Path) -> None:
+    collection = load(str(shop / "shop"))
+    for ids, said in (
+        (("q1", "p99"), "1 document not in shop, such as 'p99'"),
+        (("q9", "p01"), "1 query not in shop, such as 'q9'"),
+    ):
+        (shop / "strange.trec").write_text(f"{ids[0]} Q0 {ids[1]} 1 1.0 strange\n", encoding="utf-8")
+        with pytest.raises(Mismatch, match=f"run 'strange' has {said}; give the collection that it was made on"):
+            rerank_to(shop / "new.trec", shop / "strange.trec", collection, Table({}), depth=3)
+
+
+def test_the_first_run_is_not_written_over(shop: Path) -> None:
+    source = shop / "runs" / "words.trec"
+    with pytest.raises(InputError, match=r"words\.trec: is itself one of the runs that go in"):
+        rerank_to(source, source, load(str(shop / "shop")), Table({}), depth=3)
 
 
 class Dear(Scripted):

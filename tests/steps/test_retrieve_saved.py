@@ -14,8 +14,9 @@ from plain_collection import PlainCollection
 from qrelkit.core.errors import InputError
 from qrelkit.core.records import Query
 from qrelkit.core.rewriting import Rewrite
-from qrelkit.core.run import Run
-from qrelkit.formats.sidecars import read_sidecar, sidecar_of
+from qrelkit.core.run import SCHEMA, Run
+from qrelkit.formats.rewrites import read_rewrites
+from qrelkit.formats.sidecars import read_sidecar, sidecar_of, write_sidecar
 from qrelkit.steps.retrieve import retrieve, retrieve_to
 
 
@@ -92,3 +93,56 @@ def test_queries_carry_their_rewrites_and_those_without_are_named(tmp_path: Path
 def test_rewrites_of_another_collection_are_refused(shop: PlainCollection) -> None:
     with pytest.raises(InputError, match="do the ids match"):
         retrieve(shop, Counting(), rewrites={"77": Rewrite(query_id="77", texts=("y",))})
+
+
+def test_a_run_that_found_nothing_is_known_too(tmp_path: Path, shop: PlainCollection) -> None:
+    class Nothing(Counting):
+        def search(self, queries: Sequence[Query], depth: int) -> Run:
+            self.asked.append(queries)
+            return Run(Run.of(pl.DataFrame(schema=SCHEMA), self.name).frame, self.name, {"without_hits": ["q1", "q2"]})
+
+    engine = Nothing()
+    assert not retrieve_to(tmp_path / "a.trec", shop, engine).known
+    again = retrieve_to(tmp_path / "a.trec", shop, engine)
+    assert (again.known, len(again.run), again.run.tag, len(engine.asked)) == (True, 0, "counting", 1)
+    assert again.run.notes == {"without_hits": ["q1", "q2"]}
+
+
+def test_no_place_for_a_run_is_said_before_it_is_made(tmp_path: Path, shop: PlainCollection) -> None:
+    engine = Counting()
+    with pytest.raises(InputError, match="there is no folder"):
+        retrieve_to(tmp_path / "no" / "a.trec", shop, engine)
+    with pytest.raises(InputError, match="is a folder; name a file in it"):
+        retrieve_to(tmp_path, shop, engine)
+    assert engine.asked == []
+
+
+def test_the_sidecar_says_whose_rewrites_they_are_and_which_are_of_another_text(tmp_path: Path, shop: PlainCollection) -> None:
+    lines = [
+        {
+            "id": "q1",
+            "text": "Red  dress!",
+            "method": "hyde",
+            "model": "m:1",
+            "rewrites": ["a gown"],
+            "counts": {"fall_backs": 1},
+        },
+        {"id": "q2", "text": "green", "method": "hyde", "model": "m:1", "rewrites": ["a hat"], "counts": {"fall_backs": 2}},
+    ]
+    file = tmp_path / "r.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    write_sidecar(file, {"rewriter": {"prompt": "hyde@1"}})
+    said = retrieve_to(tmp_path / "a.trec", shop, Counting(), rewrites=read_rewrites(file)).said["rewrites"]
+    assert (said["methods"], said["models"], said["counts"]) == (["hyde"], ["m:1"], {"fall_backs": 3})
+    assert said["of_another_text"] == ["q2"]  # letters are compared, not blanks, case and points
+    assert (said["source"]["file"], said["source"]["made"]["rewriter"]) == ("r.jsonl", {"prompt": "hyde@1"})
+    assert len(said["source"]["sha256"]) == 64
+
+
+def test_a_rule_without_rewrites_and_a_preset_for_two_methods_are_refused(shop: PlainCollection) -> None:
+    with pytest.raises(InputError, match="rule to combine 'mean' joins queries with rewrites, and there are none"):
+        retrieve(shop, Counting(), combine="mean")
+    both = {name: Rewrite(query_id=name, texts=("y",), method=method) for name, method in (("q1", "hyde"), ("q2", "lamer"))}
+    with pytest.raises(InputError, match="are of hyde and lamer: say r2med:hyde, …"):
+        retrieve(shop, Counting(), rewrites=both, combine="r2med")
+    assert len(retrieve(shop, Counting(), rewrites=both, combine="r2med:lamer")) == 2

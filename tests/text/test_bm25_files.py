@@ -4,6 +4,7 @@ from pathlib import Path
 
 import bm25s
 import numpy as np
+import orjson
 import polars as pl
 import pytest
 
@@ -55,6 +56,19 @@ def test_what_is_not_whole_is_no_index_and_is_written_again(tmp_path: Path) -> N
         assert open_index(folder) is None
         assert answers(save_index(made, folder), "red") == answers(made, "red")
     assert open_index(tmp_path / "nothing") is None
+    size = (folder / "terms.parquet").stat().st_size
+    (folder / "terms.parquet").write_bytes(b"\0" * size)
+    assert open_index(folder) is None
+
+
+def test_terms_of_another_version_of_the_stemmer_are_no_index(tmp_path: Path) -> None:
+    made = Index.of([pl.Series(TEXTS)], analyzer="english")
+    save_index(made, tmp_path / "index")
+    said = orjson.loads((tmp_path / "index" / "index.json").read_bytes())
+    assert [*said["made_with"]] == ["PyStemmer"]
+    (tmp_path / "index" / "index.json").write_bytes(orjson.dumps({**said, "made_with": {"PyStemmer": "0.1"}}))
+    assert open_index(tmp_path / "index") is None
+    assert answers(save_index(made, tmp_path / "index"), "shoes") == answers(made, "shoes")
 
 
 def test_two_that_save_the_same_share_the_first(tmp_path: Path) -> None:

@@ -162,5 +162,7 @@ def test_parameters_out_of_range_are_refused() -> None:
         index(DOCS, b=1.5)
     with pytest.raises(InputError, match="k1"):
         index(DOCS, k1=-1)
+    with pytest.raises(InputError, match="a finite k1"):  # no number in JSON, and no sense
+        index(DOCS, k1=float("inf"))
     with pytest.raises(UnknownName, match="analyzer"):
         index(DOCS, analyzer="klingon")

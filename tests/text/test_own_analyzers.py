@@ -38,6 +38,7 @@ def test_a_file_says_only_what_differs(tmp_path: Path) -> None:
         ({"words": "[a-z]+-[0-9]+", "fold": "before"}, "X-1 ab-12 ab", ["x-1", "ab-12"]),
         ({"words": "ascii", "fold": "never"}, "Ab c1", ["b", "c1"]),
         ({"words": "a*"}, "aa b", ["aa"]),  # a word that is empty is none
+        ({"words": "[0-9]+ mg|[a-z]+"}, "take 10 mg daily", ["take", "10 mg", "daily"]),  # a blank within a word
         ({"words": "blanks", "fold": "after", "han": "whole"}, "A.b 高血压,", ["a.b", "高血压,"]),
         ({"words": "blanks", "han": "pairs", "fold": "never"}, "血a压 a压 a 药", ["血a", "a压", "a压", "a", "药"]),
         ({"stemmers": "porter", "possessive": True}, "The child's shoes", ["the", "child", "shoe"]),
@@ -54,6 +55,7 @@ def test_entries_do_what_they_say(given: dict[str, Any], text: str, expected: li
     [
         ({"stopword": ["a"]}, UnknownName, "did you mean 'stopwords'"),
         ({"like": "englich"}, UnknownName, "english"),
+        ({"like": "auto"}, UnknownName, r"to start from \(the analyzer\) 'auto'; known: cjk"),
         ({"han": "pair"}, UnknownName, "did you mean 'pairs'"),
         ({"stemmers": ["portr"]}, UnknownName, "porter"),
         ({"stopwords": "englisch"}, UnknownName, "english"),

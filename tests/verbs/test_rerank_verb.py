@@ -17,6 +17,7 @@ from cli.calling import call
 from qrelkit.formats.trec import read_run
 from servers.chat import ChatServer
 from servers.chat import failing as failing_chat
+from servers.embeddings import EmbeddingsServer
 from servers.rerank import RerankServer, failing, missing
 from verbs.tiny import TRUTH, served, texts_of, write_config, write_tiny
 
@@ -80,7 +81,7 @@ def test_a_list_maker_is_asked_once_and_what_failed_is_asked_again(shop: Path, c
         server.next(failing_chat(400, "not this one"))
         said = call(capsys, *line)
         assert said.code == 4, said.err
-        assert "1 queries were not answered, such as q1" in said.err
+        assert "no answer to 1 query, such as q1" in said.err
         assert ids(shop / "new.trec") == ids(shop / "runs" / "words.trec")
         assert ids(shop / "new.trec", "q2") == ["p04", "p05", "p06", "p10"]
         asked = len(server.bodies)
@@ -178,6 +179,23 @@ def test_local_only_and_may_leave_hold_for_endpoints(shop: Path, capsys: pytest.
         assert not any("number" in text for body in server.bodies for text in body["texts"])
 
 
+def test_an_encoder_behind_an_endpoint_is_sent_what_may_leave_and_what_it_assumes_is_told(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_config(shop, local_only=True, may_leave=["title"])
+    with EmbeddingsServer() as server:
+        line = (*RERANK, "--model", "encoder:openai:tiny", "--base-url", server.url, "-o", "new.trec")
+        said = call(capsys, *line)
+        assert said.code == 0
+        assert "its query side is sent without any prefix" in said.err
+        assert "Red summer dress" in server.inputs
+        assert not any("number" in text for text in server.inputs)
+        assert json.loads((shop / "new.trec.json").read_text(encoding="utf-8"))["retriever"]["may_leave"] == ["title"]
+        stated = call(capsys, *line, "--query-prefix", "Q: ", "--document-prefix", "")
+        assert (stated.code, "without any prefix" in stated.err) == (0, False)
+        assert "Q: red dress" in server.inputs
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -185,6 +203,9 @@ def test_local_only_and_may_leave_hold_for_endpoints(shop: Path, capsys: pytest.
         (("--model", "cross"), "say which, as in cross:MODEL"),
         (("--model", "judge", "--window", "5"), "--window is for listwise"),
         (("--model", "rerank:tiny"), "where is it? Give --base-url"),
+        (("--model", "encoder:e5"), "what e5 is told depends on the task: name one (--task r2med/Biology"),
+        (("--model", "encoder:nv", "--task", "r2med/Biology"), "run it with --trust-remote-code"),
+        (("--model", "judge", "--task", "x"), "--task is for encoder"),
         (("--model", "rerank:tiny", "--base-url", "http://127.0.0.1:9", "--budget-usd", "1"), "is for judge and listwise"),
         (("--model", "judge", "--rest", "keep"), "unknown way with the rest of a run"),
     ],

@@ -15,6 +15,7 @@ import pytest
 from cli.calling import call
 from faults.many import wait_for
 from qrelkit.formats.rewrites import read_rewrites
+from qrelkit.formats.sidecars import read_sidecar
 from servers.chat import ChatServer
 from verbs.tiny import QUERIES, served, texts_of, write_config, write_lines, write_tiny
 
@@ -44,11 +45,15 @@ def test_from_queries_to_a_run(shop: Path, capsys: Capture) -> None:
     made = read_rewrites("out.jsonl")
     assert made["q1"].texts == ("A red summer dress.",) * 2
     assert (made["q1"].method, made["q2"].texts) == ("reasoning", ())
+    said = read_sidecar("out.jsonl")
+    assert said is not None
+    assert said["rewriter"]["sampling"] == {"temperature": 0.7, "max_tokens": 10240}
+    assert (said["rewriter"]["thinking"], said["queries"], said["counts"]) == ("r1", 3, {"refused": 2})
     again = call(capsys, "rewrite", "shop", *options, "-o", "out.jsonl", "--json")
     assert (again.json["asked"], read_rewrites("out.jsonl")) == (0, made)
     run = call(capsys, "retrieve", "bm25", "shop", "--rewrites", "out.jsonl", "--combine", "r2med", "-o", "out.trec")
     assert run.code == 0, run.err
-    assert "1 queries have no rewrite" in run.err
+    assert "asked without a rewrite: 1 query" in run.err
 
 
 def test_without_a_project_and_to_stdout(shop: Path, capsys: Capture) -> None:
@@ -82,10 +87,14 @@ def test_lamer_and_query2doc(shop: Path, capsys: Capture) -> None:
         (["--prompt", "pointwise"], "is for 'judge', not for 'rewrite'"),
         (["--unclosed", "kep"], "'keep'"),
         (["--model", "lexical"], "cannot write"),
+        (["--first", "run.trec"], "--first is for --method lamer, not hyde"),
+        (["--method", "lamer", "--examples", "e.jsonl"], "--examples is for --method query2doc, not lamer"),
+        (["-o", "no/out.jsonl"], "there is no folder no"),
     ],
 )
 def test_wrong_options_are_refused_in_one_line(shop: Path, capsys: Capture, options: list[str], complaint: str) -> None:
-    assert complaint in call(capsys, "rewrite", "--model", "scripted:writer.yaml", *options, "-o", "out.jsonl").error
+    given = options if "-o" in options else [*options, "-o", "out.jsonl"]
+    assert complaint in call(capsys, "rewrite", "--model", "scripted:writer.yaml", *given).error
     assert not (shop / "out.jsonl").exists()
 
 

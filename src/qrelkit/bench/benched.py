@@ -8,7 +8,7 @@ OUT/result.json          the same as `--json`: `bench compare` reads it
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -114,22 +114,23 @@ class Benched:
             parts = {r.dataset.name: r.values[1][[r.groups.get(query) == name for query in r.values[0]]] for r in self.results}
             here = {dataset: part for dataset, part in parts.items() if len(part)}
             if here:
-                out[name] = self._mean(here, len(here))
+                out[name] = self._mean(here, len(self.benchmark.datasets))
         return out
 
     def _mean(self, values: Mapping[str, Floats], of: int) -> Mean:
-        return mean_over(values, self.measures, of, resamples=self.protocol.resamples, seed=self.protocol.seed)
+        mean = mean_over(values, self.measures, of, resamples=self.protocol.resamples, seed=self.protocol.seed)
+        pools = any(result.loaded.pool != "published" for result in self.results if result.dataset.name in values)
+        return replace(mean, pools=pools)
 
     def json(self) -> dict[str, Any]:
         """The stable form; values are fractions. `average` is null unless all were measured in their published corpora."""
         mean = self.mean.json()
-        whole = self.mean.whole and all(result.loaded.pool == "published" for result in self.results)
         out: dict[str, Any] = {
             "benchmark": self.benchmark.name,
             "config": self.config,
             "protocol": {name: getattr(self.protocol, name) for name in ("depth", "ignore_identical", "resamples", "seed")},
             "measure": HEADLINE,
-            "average": mean["macro"] if whole else None,
+            "average": mean["macro"] if self.mean.whole else None,
             "mean": mean,
             "tasks": {name: one.json() for name, one in self.groups("task").items()},
             "scenarios": {name: one.json() for name, one in self.groups("scenario").items()},

@@ -24,23 +24,25 @@ from qrelkit.stats.resample import draws, interval
 
 @dataclass(frozen=True, kw_only=True)
 class Mean:
-    """Over `over` of `of` datasets; per measure the macro mean and the mean by query."""
+    """Over `over` of `of` datasets; per measure the macro mean and the mean by query. `pools`: over gold pools, not corpora."""
 
     measures: tuple[str, ...]
     macro: tuple[Estimate, ...]
     by_query: tuple[Estimate, ...]
     over: int
     of: int
+    pools: bool = False
 
     @property
     def whole(self) -> bool:
-        """Whether no dataset is missing: only then it is the average of the benchmark."""
-        return self.over == self.of
+        """Whether no dataset is missing and none is a pool: only then it is the average of the benchmark."""
+        return self.over == self.of and not self.pools
 
     @property
     def called(self) -> str:
         """What it may be called."""
-        return f"average of {self.of}" if self.whole else f"mean over {self.over} of {self.of}, no average"
+        part = f"mean over {self.over} of {self.of}{' in gold pools' if self.pools else ''}, no average"
+        return f"average of {self.of}" if self.whole else part
 
     def json(self) -> dict[str, Any]:
         both = {"macro": self.macro, "by_query": self.by_query}

@@ -19,6 +19,8 @@ BM25: Mapping[str, Mapping[str, Any]] = {  # R2MED's was released, of CMIRB's on
     "r2med": {**ANSERINI, **PRESETS["r2med"]},
     "cmirb": {**ANSERINI, "idf": "lucene", "query": "bag"},
 }
+SAVED = "saved run"  # as `bench/saved_runs.py` calls its kind
+CUT = 10  # of the headline, nDCG@10
 UNTOLD = "the analyzer of the published BM25 (Pyserini) is not known: Han characters alone, or pairs of them"
 
 
@@ -45,7 +47,8 @@ def deviations_of(known: Benchmark, results: Sequence[Result], protocol: Protoco
         text = f"{len(results)} of {len(known.datasets)} datasets; without {', '.join(missing)} there is no average"
         yield Deviation(text=text)
     if protocol.depth != known.depth:
-        yield Deviation(text=f"{protocol.depth:,} documents per query where the authors retrieve {known.depth:,}")
+        text = f"{protocol.depth:,} documents per query where the authors retrieve {known.depth:,}"
+        yield Deviation(text=text, comparable=protocol.depth >= CUT)
     if not protocol.ignore_identical:
         yield Deviation(text="hits with the id of their query are kept, which the authors drop")
     yield from dict.fromkeys(one for result in results for one in of_retriever(known.name, result))
@@ -56,7 +59,9 @@ def of_retriever(name: str, result: Result) -> Iterator[Deviation]:
     """Where a BM25 is not the published one, and what an encoder has to say of itself."""
     settings, used = result.made.said["retriever"], result.made.said.get("used", {})
     yield from (Deviation(text=str(note)) for note in used.get("notes", ()))
-    if settings["name"] != "bm25":
+    if settings.get("kind") == SAVED:
+        yield Deviation(text="saved runs: how they were made is not held against the authors' settings")
+    if settings["name"] != "bm25" or settings.get("kind") == SAVED:
         return
     if name == "cmirb":
         yield Deviation(text=UNTOLD)

@@ -54,11 +54,14 @@ def configs(benchmark: str) -> list[str]:
 
 
 def find_published(benchmark: str, config: str, measure: str = HEADLINE) -> Published:
-    """The row of a configuration. Raises UnknownName where nothing was published for it."""
-    found = published(benchmark).get((config, measure))
-    if found is None:
-        raise UnknownName(f"published configuration of {benchmark} ({measure})", config, configs(benchmark))
-    return found
+    """The row of a configuration. Raises UnknownName where nothing was published for it, or not under this measure."""
+    rows = published(benchmark)
+    if (config, measure) in rows:
+        return rows[config, measure]
+    known = [name for one, name in rows if one == config]
+    if known:
+        raise UnknownName(f"measure of the published {config}", measure, known)
+    raise UnknownName(f"published configuration of {benchmark}", config, configs(benchmark))
 
 
 def _rows(name: str) -> dict[tuple[str, str], Published]:

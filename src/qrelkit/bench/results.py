@@ -18,7 +18,7 @@ from typing import Any
 
 import orjson
 
-from qrelkit.bench.datasets import Benchmark, Dataset
+from qrelkit.bench.datasets import Benchmark, Dataset, plain
 from qrelkit.bench.published import HEADLINE
 from qrelkit.core.errors import InputError
 
@@ -105,7 +105,8 @@ def config_of(path: Path) -> str:
 
 
 def read_result(path: Path, dataset: Dataset) -> dict[str, float]:
-    """The measures of one file, under our names. Raises InputError for a file of another form or of another dataset."""
+    """The measures of one file, under our names. Raises InputError for a file of another form or of another dataset, and for a
+    value that is no fraction."""
     try:
         said: Any = orjson.loads(path.read_bytes())
     except orjson.JSONDecodeError as error:
@@ -113,12 +114,15 @@ def read_result(path: Path, dataset: Dataset) -> dict[str, float]:
     values = next((said[split] for split in SPLITS if isinstance(said, dict) and isinstance(said.get(split), dict)), None)
     if values is None:
         raise InputError(f"{path}: has neither {' nor '.join(map(repr, SPLITS))}; is it a result file of R2MED or mteb 1.1.1?")
-    name = said.get("dataset_name") or said.get("mteb_dataset_name") or dataset.name
-    if not dataset.spellings & {"".join(c for c in name.lower() if c.isalnum()).removesuffix("retrieval")}:
+    name = str(said.get("dataset_name") or said.get("mteb_dataset_name") or dataset.name)
+    if plain(name) not in dataset.spellings:
         raise InputError(f"{path}: says that it is about {name!r}, and is called after {dataset.name}")
-    out = {measure: float(value) for key, value in values.items() if (measure := measure_of(key))}
+    out = {measure: value for key, value in values.items() if (measure := measure_of(key))}
     if not out:
         raise InputError(f"{path}: has no measure that we know; it has {', '.join(list(values)[:8])}")
+    for measure, value in out.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+            raise InputError(f"{path}: {measure} is {value!r}, and result files have fractions from 0 to 1")
     return out
 
 

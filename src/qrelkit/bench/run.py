@@ -54,7 +54,8 @@ class Bench:
 def bench(name: str, folders: str | Path | Mapping[str, Path], asked: Bench, datasets: Sequence[str] = ()) -> Benched:
     """Measures a retriever on the datasets of the benchmark `name` that are there; `folders` is where they lie.
 
-    A dataset without a corpus is left out, and this is said. Raises InputError where none is left, or one named cannot be used.
+    A dataset without a corpus is left out, and this is said. Raises InputError where none is left, or one named cannot be used;
+    UnknownName where no query has the column asked for.
     """
     known = benchmark(name)
     protocol = replace(asked.protocol, depth=asked.protocol.depth or known.depth)
@@ -65,7 +66,9 @@ def bench(name: str, folders: str | Path | Mapping[str, Path], asked: Bench, dat
     if not where.keys() - lacking.keys() or (datasets and lacking):
         raise InputError(f"{next(iter(lacking)) if lacking else name}: {next(iter(lacking.values()), 'no dataset was given')}")
     usable = [known.dataset(one) for one in where if one not in lacking]
-    results = tuple(measured(d, load_dataset(d, where[d.name], pools.get(d.name)), asked, protocol) for d in usable)
+    loaded = [load_dataset(one, where[one.name], pools.get(one.name)) for one in usable]
+    refuse_column(protocol.by, loaded)
+    results = tuple(measured(one, asked, protocol) for one in loaded)
     told = [Deviation(dataset=one, text=f"left out: {reason}") for one, reason in lacking.items()]
     told += deviations_of(known, results, protocol)
     found = Benched(benchmark=known, results=results, deviations=tuple(told), config=asked.config, protocol=protocol)
@@ -83,9 +86,16 @@ def pools_of(folders: Mapping[str, Path], asked: str) -> tuple[dict[str, Pool], 
     return own, lacking
 
 
-def measured(dataset: Dataset, loaded: Loaded, asked: Bench, protocol: Protocol) -> Result:
+def refuse_column(by: str, loaded: Sequence[Loaded]) -> None:
+    """Raises UnknownName for a column that the queries of no dataset have."""
+    columns = {column for one in loaded for column in one.collection.queries.columns} - {"query_id", "text", "fingerprint"}
+    if by and by not in columns:
+        raise UnknownName("column of the queries", by, sorted(columns))
+
+
+def measured(loaded: Loaded, asked: Bench, protocol: Protocol) -> Result:
     """One dataset: its run, made or found, and its scores."""
-    collection, told = loaded.collection, list(loaded.deviations)
+    dataset, collection, told = loaded.dataset, loaded.collection, list(loaded.deviations)
     retriever, options, used = asked.retriever(collection, dataset), dict[str, Any](), dict[str, Any]()
     if asked.rewrites is not None:
         path, rewrites = asked.rewrites.read(loaded.folder)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import typer
 
 from qrelkit.cli import saved
 from qrelkit.cli.bench_smmile import smmile
-from qrelkit.cli.context import JSON
+from qrelkit.cli.context import JSON, PROJECT
 
 app = typer.Typer(help="Measure a retriever on a benchmark, as its authors do.", no_args_is_help=True)
 
@@ -24,6 +25,11 @@ QUERY_PREFIX = typer.Option(
     None, "--query-prefix", metavar="TEXT", help="With --model: what stands before a query; '' is nothing."
 )
 DOCUMENT_PREFIX = typer.Option(None, "--document-prefix", metavar="TEXT", help="With --model: what stands before a document.")
+DEVICE = typer.Option("auto", "--device", help="Where an encoder of this process runs: auto, cpu, cuda, …")
+TRUST = typer.Option(False, "--trust-remote-code", help="Run the Python code that comes with the encoder (nv, grit).")
+RUNS = typer.Option(
+    "", "--runs", metavar="PATTERN", help="Measure runs that lie there: reranked/{}.trec, {} being the dataset's name."
+)
 BASE_URL = typer.Option("", "--base-url", help="Of the encoder's endpoint.")
 ANALYZER = typer.Option("", "--analyzer", help="BM25: how texts become terms, where not as the authors do.")
 REWRITES = typer.Option("", "--rewrites", metavar="FILE", help="Recorded generations, relative to each dataset's folder.")
@@ -55,7 +61,13 @@ def command(name: str, title: str) -> Callable[..., None]:
         query_prefix: str = QUERY_PREFIX,
         document_prefix: str = DOCUMENT_PREFIX,
         base_url: str = BASE_URL,
+        device: str = DEVICE,
+        trust: bool = TRUST,
         analyzer: str = ANALYZER,
+        runs: str = RUNS,
+        allow_host: list[str] = saved.ALLOW_HOST,
+        local_only: bool = saved.LOCAL_ONLY,
+        project: str = PROJECT,
         rewrites: str = REWRITES,
         combine: str = saved.COMBINE,
         method: str = saved.METHOD,
@@ -78,22 +90,28 @@ def command(name: str, title: str) -> Callable[..., None]:
         from qrelkit.cli import benched
         from qrelkit.core.errors import InputError
 
-        form = "json" if as_json else form
+        form = benched.checked(form, as_json)
         if results:
             benched.put_results(name, results, form)
             return
         if bool(folder) == hub:
             raise InputError("name where the datasets lie: --folder DIR or --hub (or --results DIR for published result files)")
+        hosts = saved.allowed(saved.rules(project), folder, allow_host, local_only)
+        if hub and hosts is not None:
+            raise InputError("--hub asks another machine, and only named hosts are allowed; name the datasets' folder (--folder)")
         where = benched.folders_of(name, folder, datasets)
         if demonstrations:
             benched.put_contamination(name, where, demonstrations, as_json=form == "json")
             return
-        generations = benched.generations_of(rewrites, combine, method, thinking, gar=gar, llm=llm)
+        generations = benched.generations_of(name, rewrites, combine, method, thinking, gar=gar, llm=llm)
         protocol = Protocol(depth=depth, pool=pool, ignore_identical=not keep_identical, by=by, seed=seed)
-        key = model or retriever
+        key = benched.folder_name(runs) if runs else model or retriever
         stated = {"query": query_prefix, "document": document_prefix}
-        given = {"like": like, "base_url": base_url, "stated": {side: text for side, text in stated.items() if text is not None}}
-        factory = benched.factory_of(name, retriever, model, analyzer, given)
+        given: dict[str, Any] = {"stated": {side: text for side, text in stated.items() if text is not None}}
+        given |= {"like": like, "base_url": base_url, "device": device, "trust": trust, "allow_hosts": hosts}
+        if runs and (retriever != "bm25" or model or analyzer or generations):
+            raise InputError("--runs are made already: leave --retriever, --model, --analyzer and rewrites out")
+        factory = benched.saved(runs) if runs else benched.factory_of(name, retriever, model, analyzer, given)
         found = benched.measure(name, where, datasets, key, generations, factory, out=out, tag=tag, protocol=protocol)
         benched.put_benched(found, form)
 
@@ -119,11 +137,16 @@ def compare(
 ) -> None:
     """Measured beside published: the difference per dataset, and a verdict per row."""
     from qrelkit.bench.compare import HEAD, compare_files
-    from qrelkit.cli.benched import put_rows
-    from qrelkit.cli.output import put_json
+    from qrelkit.cli.benched import checked, put_rows
+    from qrelkit.cli.output import put_json, say, warn
 
+    form = checked(form, as_json)
     found = [one for path in measured for one in compare_files(path, published, measure=measure, tolerance=tolerance)]
-    if as_json or form == "json":
+    for one in found:
+        warn([f"{one.config}: {text}" for text in one.deviations])
+    if not found:
+        say(f"none of these configurations has a published {measure}; name one of the table's (--published CONFIG)")
+    if form == "json":
         put_json([one.json() for one in found])
     else:
         put_rows(HEAD, [row for one in found for row in one.table()], form)

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from qrelkit.bench.retrievers import Factory
 
 
+FORMS = ("table", "tsv", "markdown", "json")
+
+
 def folders_of(name: str, folder: str, datasets: list[str]) -> Mapping[str, Path]:
     """Where the datasets lie: in a folder, or (without one) in the cache of the hub's."""
     from qrelkit.bench.datasets import benchmark
@@ -31,13 +34,15 @@ def folders_of(name: str, folder: str, datasets: list[str]) -> Mapping[str, Path
     return out
 
 
-def generations_of(rewrites: str, combine: str, method: str, family: str, *, gar: str, llm: str) -> Generations | None:
-    """The recorded generations that were asked for, if any."""
+def generations_of(name: str, rewrites: str, combine: str, method: str, family: str, *, gar: str, llm: str) -> Generations | None:
+    """The recorded generations that were asked for, if any. Raises InputError for options that do not go together."""
     from dataclasses import replace
 
     from qrelkit.bench import generations
     from qrelkit.core.errors import InputError
 
+    if (gar or llm) and name != "r2med":
+        raise InputError(f"--gar and --llm are of R2MED's generations; {name} has files: --rewrites qwen/query-rewrite.jsonl")
     if bool(gar) != bool(llm) or (gar and rewrites):
         raise InputError("--gar and --llm go together, and without --rewrites")
     if gar:
@@ -62,6 +67,20 @@ def factory_of(name: str, key: str, model: str, analyzer: str, given: Mapping[st
     if model or key in retrievers.encoder_keys():
         return retrievers.dense(name, model or key, progress=encoding(), **given)
     return retrievers.plugged(key)
+
+
+def saved(pattern: str) -> Factory:
+    """What gives the run of each dataset that lies there."""
+    from qrelkit.bench.saved_runs import saved_runs
+
+    return saved_runs(pattern)
+
+
+def folder_name(pattern: str) -> str:
+    """What saved runs are called where no tag says it: after the folder they lie in."""
+    from pathlib import Path
+
+    return Path(pattern).parent.name or "runs"
 
 
 def encoding() -> Callable[[int, int], None]:
@@ -121,17 +140,26 @@ def put_benched(found: Benched, form: str) -> None:
         put_rows(*found.table(), form)
 
 
+def checked(form: str, as_json: bool) -> str:
+    """The form that was asked for. Raises UnknownName for one that is none, before anything is measured."""
+    from qrelkit.core.errors import UnknownName
+
+    if form and form not in FORMS:
+        raise UnknownName("format", form, FORMS)
+    return "json" if as_json else form
+
+
 def put_rows(head: list[str], rows: list[list[str]], form: str) -> None:
     """A table in the form asked for."""
     from qrelkit.bench.benched import markdown
     from qrelkit.cli.output import put, put_table
-    from qrelkit.core.errors import UnknownName
 
-    forms = {"": put_table, "table": put_table, "tsv": lambda h, r: put("\n".join("\t".join(line) for line in (h, *r)))}
-    forms["markdown"] = lambda h, r: put(markdown(h, r))
-    if form not in forms:
-        raise UnknownName("format", form, [*forms, "json"])
-    forms[form](head, rows)
+    if form == "markdown":
+        put(markdown(head, rows))
+    elif form == "tsv":
+        put("\n".join("\t".join(line) for line in (head, *rows)))
+    else:
+        put_table(head, rows)
 
 
 def put_results(name: str, folder: str, form: str) -> None:

@@ -26,7 +26,7 @@ def bm25(
     query: str | None = typer.Option(None, "--query", help="How a query's terms weigh: bag or bm25; bag unless said."),
     zeros: str | None = typer.Option(None, "--zeros", help="Documents that score 0: drop or keep; drop unless said."),
     duplicates: str | None = typer.Option(None, "--duplicates", help="One given n times counts once, or n times: count."),
-    changed: Literal["error", "last"] = typer.Option("error", "--changed", help="One given again with other content."),
+    changed: Literal["error", "last"] = saved.CHANGED,
     field: list[str] = typer.Option([], "--field", help="Search this column of the documents; may be repeated."),
     extra_texts: str = typer.Option("", "--extra-texts", metavar="FILE", help="JSONL of id and text to be searched besides."),
     rewrites: str = saved.REWRITES,
@@ -38,9 +38,8 @@ def bm25(
 ) -> None:
     """BM25, in English, German, Chinese or what is there."""
     from qrelkit.retrievers.bm25 import Bm25
-    from qrelkit.steps.load import load
 
-    loaded = load(collection, **({} if changed == "error" else {"duplicates": changed}))
+    loaded = saved.loaded(collection, changed)
     said = {"analyzer": analyzer, "k1": k1, "b": b, "idf": idf, "query": query, "zeros": zeros, "duplicates": duplicates}
     given: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
     given |= {"fields": tuple(field)} if field else {}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from qrelkit.cli import saved
-from qrelkit.cli.context import JSON
+from qrelkit.cli.context import JSON, PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,10 +29,9 @@ def engine(
     depth: int = saved.DEPTH,
     only: list[str] = typer.Option([], "--only", metavar="TAG", help="Of a grid only this configuration; may be said again."),
     partial: bool = typer.Option(False, "--partial", help="Save the run also where queries were not answered."),
-    allow_host: list[str] = typer.Option(
-        [], "--allow-host", metavar="HOST", help="Ask no other host (an address, or localhost)."
-    ),
-    local_only: bool = typer.Option(False, "--local-only", help="Ask no other machine than this one."),
+    allow_host: list[str] = saved.ALLOW_HOST,
+    local_only: bool = saved.LOCAL_ONLY,
+    project: str = PROJECT,
     rewrites: str = saved.REWRITES,
     combine: str = saved.COMBINE,
     method: str = saved.METHOD,
@@ -41,26 +40,33 @@ def engine(
     as_json: bool = JSON,
 ) -> None:
     """Your own engine: OpenSearch, Elasticsearch, Solr, any HTTP, PostgreSQL, SQLite, a command."""
-    from qrelkit.net.hosts import LOOPBACK
     from qrelkit.retrievers.engines.engine import read_engine
     from qrelkit.steps.load import load
 
-    allowed = [*allow_host, *(LOOPBACK if local_only else ())] or None
+    allowed = saved.allowed(saved.rules(project), collection, allow_host, local_only)
     engines = _only(read_engine(description, allow_hosts=allowed, partial=partial), only)
     options = {"rewrites": saved.rewrites_of(rewrites, method, thinking), "combine": combine}
     loaded = load(collection)
     if output == "-":
         _refuse_many(engines, output)
-        saved.save(output, loaded, engines[0], depth, as_json=as_json, **options)
-        return
-    found = [_made(path, loaded, one, depth, again=again, **options) for one, path in _paths(engines, output)]
-    for one in found:
-        saved.announce(one, str(one.path), as_json=as_json and len(found) == 1)
-        _warn_of_strangers(one, loaded)
+        printed = saved.save(output, loaded, engines[0], depth, as_json=as_json, **options)
+        raise typer.Exit(_ending([printed] if printed else []))
+    found: list[Retrieved] = []
+    for one, path in _paths(engines, output):
+        found.append(_made(path, loaded, one, depth, again=again, **options))
+        saved.announce(found[-1], str(path), as_json=as_json and len(engines) == 1)
+        _warn_of_strangers(found[-1], loaded)
+        _warn_of_changes(found[-1], one)
     if as_json and len(found) > 1:
         from qrelkit.cli.output import put_json
 
         put_json([_said(one) for one in found])
+    raise typer.Exit(_ending(found))
+
+
+def _ending(found: Sequence[Retrieved]) -> int:
+    """4 where queries were not answered (--partial), else 0."""
+    return 4 if any(one.said.get("notes", {}).get("failed") for one in found) else 0
 
 
 def _only(engines: list[Engine], tags: Sequence[str]) -> list[Engine]:
@@ -120,6 +126,19 @@ def _warn_of_strangers(found: Retrieved, collection: Collection) -> None:
     if len(strangers):
         said = f"{len(strangers):,} of {len(ids):,} documents found are not in the collection, such as {strangers[0]!r}"
         warn([f"{found.run.tag}: {said}; does `id:` name the right field?"])
+
+
+def _warn_of_changes(found: Retrieved, engine: Engine) -> None:
+    """Says that a file which the engine answers from is newer than a run that was taken as it is."""
+    from datetime import datetime
+
+    from qrelkit.cli.output import warn
+
+    if not found.known:
+        return
+    made = datetime.fromisoformat(found.said["made"]).timestamp()
+    newer = [path.name for path in engine.local_files if int(path.stat().st_mtime) > made]
+    warn([f"{found.run.tag}: {name} has changed since; --again, or another `version:`, makes the run anew" for name in newer])
 
 
 def _said(found: Retrieved) -> dict[str, Any]:

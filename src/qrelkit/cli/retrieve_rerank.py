@@ -30,7 +30,12 @@ def rerank(
     output: str = saved.OUTPUT,
     depth: int = DEPTH,
     rest: str = typer.Option("append", "--rest", help="What lies deeper: append (below, in its order) or drop."),
-    base_url: str = typer.Option(None, "--base-url", help="rerank, tei: the address before /rerank."),
+    base_url: str = typer.Option(None, "--base-url", help="rerank, tei: the address before /rerank. encoder: of openai:NAME."),
+    task: str = typer.Option(None, "--task", help="encoder: what it is told, as r2med/Biology."),
+    like: str = typer.Option(None, "--like", metavar="KEY", help="encoder: the known one that it is."),
+    query_prefix: str = typer.Option(None, "--query-prefix", metavar="TEXT", help="encoder: what stands before a query."),
+    document_prefix: str = typer.Option(None, "--document-prefix", metavar="TEXT", help="encoder: and before a document."),
+    trust: bool = typer.Option(None, "--trust-remote-code", help="encoder: run the Python code that comes with it."),
     max_length: int = typer.Option(None, "--max-length", min=8, help="cross: tokens of query and document together."),
     logit: int = typer.Option(None, "--logit", min=0, help="cross: which of several numbers is the score, from 0."),
     batch_size: int = typer.Option(None, "--batch-size", min=1, help="cross: pairs that are read together; 32 by default."),
@@ -46,17 +51,21 @@ def rerank(
     as_json: bool = JSON,
 ) -> None:
     """Rescore the first documents of a run: a cross-encoder, an endpoint, a judge, or a language model that orders lists."""
+    from qrelkit.cli.output import warn
     from qrelkit.formats.trec import read_run
     from qrelkit.project.reranking import reranker_of, way_of
 
     options: dict[str, Any] = {"base_url": base_url, "max_length": max_length, "logit": logit, "batch_size": batch_size}
     options |= {"window": window, "step": step, "max_document_chars": max_document_chars, "budget_usd": budget_usd}
+    options |= {"task": task, "like": like, "query_prefix": query_prefix, "document_prefix": document_prefix}
+    options |= {"trust_remote_code": trust}
     way, named, _ = way_of(model, options)
     first, keys = read_run(run), instead(collection, run, depth, budget_usd)
     alone: list[str] = []
     if way == "judge" and named:  # a model that is named here judges alone, whatever the file says
         alone, keys["judge__model"] = ["judge.cascade=[]", "judge.panel=[]", "judge.unsure=null"], named
     with open_project(project, [*alone, *change], **keys) as opened, reranker_of(opened, model, first, depth, options) as who:
+        warn(getattr(who.reranker, "notes", ()))
         if dry_run:
             return plan(opened, who, first, depth, as_json)
         how = {"depth": depth, "rest": rest, "tag": tag, "again": again}

@@ -38,10 +38,12 @@ def rewrite(
     """Have a model write texts that each query is searched with besides. What was answered before costs nothing."""
     from qrelkit.cli.output import progress, say
     from qrelkit.cli.plan import show_plan
+    from qrelkit.core.files import refuse_no_place
     from qrelkit.formats.trec import read_run
     from qrelkit.project.rewriting import Wanted, rewriter_of
     from qrelkit.rewriters.hypothetical import Shown
-    from qrelkit.steps.rewrite import planned
+    from qrelkit.steps.retrieve import asked
+    from qrelkit.steps.rewrite import made_of, planned
     from qrelkit.steps.rewrite import rewrite as write
 
     wanted = Wanted(
@@ -49,9 +51,12 @@ def rewrite(
         max_tokens=max_tokens, seed=seed, thinking=thinking, unclosed=unclosed, examples=examples, shots=shots,  # type: ignore[arg-type]
         shown=Shown(documents=documents, words=words),
     )  # fmt: skip
+    _refuse_others(method, examples=examples, first=first)
+    if output != "-":
+        refuse_no_place(output)
     with open_project(project, change, collection=_here(collection), budget_usd=budget_usd) as opened:
         loaded, rewriter = opened.collection, rewriter_of(opened, wanted)
-        queries = [loaded.query(query_id) for query_id in loaded.queries["query_id"]]
+        queries = asked(loaded)
         given: dict[str, Any] = {"store": opened.store, "models": opened.models(model), "at_once": opened.at_once}
         given |= {"first": read_run(first) if first else None, "collection": loaded}
         stage = planned(queries, rewriter, **given)
@@ -60,7 +65,7 @@ def rewrite(
             return show_plan([stage], as_json, budget_usd=opened.budget_usd(), between=opened.config.between)
         with progress("rewrite", len(queries)) as show:
             done = write(queries, rewriter, budget_usd=opened.budget_usd(), terms=opened.terms(), progress=show, **given)
-    _tell(done, output, as_json)
+    _tell(done, output, as_json, made_of(rewriter, loaded, first))
     raise typer.Exit(ending(done.tally.stopped, len(done.without)))
 
 
@@ -71,17 +76,28 @@ def _here(collection: str | None) -> str | None:
     return str(Path(collection).resolve()) if collection and Path(collection).exists() else collection
 
 
-def _tell(done: Any, output: str, as_json: bool) -> None:
-    """Writes the file, unless a stop left queries out, and says what came of it."""
+def _refuse_others(method: str, **options: str) -> None:
+    """Raises InputError for an option that is another method's, and would do nothing."""
+    from qrelkit.core.errors import InputError
+
+    for name, whose in (("examples", "query2doc"), ("first", "lamer")):
+        if options[name] and method != whose:
+            raise InputError(f"--{name} is for --method {whose}, not {method}")
+
+
+def _tell(done: Any, output: str, as_json: bool, made: Any) -> None:
+    """Writes the file with its sidecar, unless a stop left queries out, and says what came of it."""
     from qrelkit.cli.output import money, put, put_json, say, warn
     from qrelkit.core.records import counted
     from qrelkit.formats.rewrites import lines_of, write_rewrites
+    from qrelkit.formats.sidecars import write_sidecar
 
     whole = not done.tally.stopped
     if whole and output == "-":
         put(lines_of(done.rewrites).decode())
     elif whole:
         write_rewrites(done.rewrites, output)
+        write_sidecar(output, {**made, "queries": done.queries, "counts": done.counts})
     say(f"{done!r} · {money(done.tally.cost_usd, done.tally.unpriced)}" + ("" if whole else f"; {output} is written by the rest"))
     warn([*(f"{what.replace('_', ' ')}: {count:,}" for what, count in done.counts.items()), *done.tally.warnings])
     lacking = counted(len(done.without), "query")

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection as Several
+    from collections.abc import Mapping, Sequence
 
     from qrelkit.core.collection import Collection
     from qrelkit.core.doors import Retriever
     from qrelkit.core.rewriting import Rewrite
+    from qrelkit.project.config import Config
     from qrelkit.steps.made import Retrieved
 
 COLLECTION = typer.Argument(..., metavar="COLLECTION", help="A folder, or irds:ID.")
@@ -26,10 +28,53 @@ COMBINE = typer.Option(
 METHOD = typer.Option("", "--method", help="What wrote them: hyde, query2doc, lamer, reasoning; by default what the file says.")
 FAMILY = typer.Option("", "--thinking", metavar="FAMILY", help="Whose thinking is to be taken out of them: r1, qwq, huatuo, …")
 
+CHANGED = typer.Option("error", "--changed", help="A document given again with other content.")
+LOCAL_ONLY = typer.Option(False, "--local-only", help="Ask no other machine than this one.")
+ALLOW_HOST = typer.Option([], "--allow-host", metavar="HOST", help="Ask no other host (an address, or localhost).")
+
+
+def loaded(collection: str, changed: str) -> Collection:
+    """The collection, with what becomes of a document that is given again with other content."""
+    from qrelkit.steps.load import load
+
+    return load(collection, **({} if changed == "error" else {"duplicates": changed}))
+
+
+def rules(project: str) -> Config:
+    """The configuration whose `local_only`, `allow_hosts` and `may_leave` hold: a qrelkit.yaml, or the defaults where none is
+    named and none lies here."""
+    from pathlib import Path
+
+    from qrelkit.project.config import NAME, Config, read_config
+
+    file = Path(project) / NAME if Path(project).is_dir() else Path(project)
+    return Config() if project == NAME and not file.exists() else read_config(file)
+
+
+def allowed(config: Config, collection: str, allow_host: Sequence[str], local_only: bool) -> Several[str] | None:
+    """The hosts that may be asked, by the options or else by the configuration; None: every one.
+
+    Raises InputError for a collection that would be fetched where only named hosts may be asked.
+    """
+    from qrelkit.net.hosts import LOOPBACK
+    from qrelkit.project.local_only import allowed_hosts, refuse_source
+
+    hosts = [*allow_host, *(LOOPBACK if local_only else ())] or allowed_hosts(config)
+    if hosts is not None:
+        refuse_source(collection)
+    return hosts
+
 
 def rewrites_of(path: str, method: str = "", family: str = "") -> Mapping[str, Rewrite] | None:
-    """The rewrites of a file; None without one. What went wrong with them is said."""
+    """The rewrites of a file; None without one. What went wrong with them is said.
+
+    Raises InputError for an option that is about rewrites where there is no file.
+    """
+    from qrelkit.core.errors import InputError
+
     if not path:
+        if method or family:
+            raise InputError(f"--{'method' if method else 'thinking'} is about rewrites, and there are none (--rewrites FILE)")
         return None
     from collections import Counter
 
@@ -75,17 +120,20 @@ def save(
 def announce(found: Retrieved, output: str, *, as_json: bool) -> None:
     """Says what was made: its size on stderr, and JSON on request."""
     from qrelkit.cli.output import put_json, say, warn
+    from qrelkit.core.records import counted
 
     run = found.run
     say(repr(run) + (" lay there already, made with the same settings" if found.known else ""))
     notes = found.said.get("notes", {})
     without, failed = notes.get("without_hits", []), notes.get("failed", {})
-    warn([f"{len(without)} queries found nothing, such as {without[0]}"] if without else [])
-    warn(
-        [f"{len(failed)} queries were not answered, such as {next(iter(failed))}: {failed[next(iter(failed))]}"] if failed else []
-    )
-    lacking = found.said.get("rewrites", {}).get("without", [])
-    warn([f"{len(lacking)} queries have no rewrite and were asked as they are, such as {lacking[0]}"] if lacking else [])
+    warn([f"nothing was found for {counted(len(without), 'query')}, such as {without[0]}"] if without else [])
+    warn([f"no answer to {counted(len(failed), 'query')}, such as {first}: {failed[first]}" for first in [*failed][:1]])
+    rewrites, cut = found.said.get("rewrites", {}), notes.get("cut", 0)
+    lacking, other = rewrites.get("without", []), rewrites.get("of_another_text", [])
+    warn([f"asked without a rewrite: {counted(len(lacking), 'query')}, such as {lacking[0]}"] if lacking else [])
+    made = f"rewrites that say they were made for another text: of {counted(len(other), 'query')}"
+    warn([f"{made}, such as {other[0]}; do the ids match?"] if other else [])
+    warn([f"cut before it was sent, being too long for the model: {counted(cut, 'text')}"] if cut else [])
     if as_json:
         put_json(
             {

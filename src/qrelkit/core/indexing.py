@@ -199,4 +199,5 @@ def _pairs(values: array[int]) -> npt.NDArray[np.int64]:
 
 def given_twice(kind: str, entry_id: str, first: str, second: str) -> InputError:
     """The complaint about one id with two contents."""
-    return InputError(f"{second}: {kind} {entry_id!r} is given again with other content (first at {first}); remove one")
+    way = "; load(…, duplicates='last') and `retrieve … --changed last` let the last one count" if kind == "document" else ""
+    return InputError(f"{second}: {kind} {entry_id!r} is given again with other content (first at {first}); remove one{way}")

@@ -6,7 +6,7 @@ vectors.
     query                 the query alone, the rewrites unused
     rewrite               the rewrites alone
     query+rewrite         words and vectors of one string: query, blank, rewrite
-    5*query+rewrite       the same with the query five times (any number)
+    5*query+rewrite       the same with the query five times (any number from 1)
     mean                  words as query+rewrite; vectors (q + Σd) / (N + 1)        Gao et al. 2023 (arXiv 2212.10496), eq. 8
     weights:2             term weights: the query's counts + Σ 2 · tf / length; vectors as mean
     r2med:METHOD, original:METHOD, sl-hyde:METHOD     presets, METHOD one of hyde, query2doc, lamer, reasoning
@@ -64,9 +64,9 @@ class Words:
 
     def pieces(self, query: str, rewrites: Sequence[str]) -> tuple[Piece, ...]:
         """The texts whose counts are added up; the query alone where there is no rewrite."""
-        asked = self.between.join([query] * self.repeat)
         if not self.rewrites or not rewrites:
-            return (Piece(text=asked or query),)
+            return (Piece(text=query),)
+        asked = self.between.join([query] * self.repeat)
         if self.weight is not None:
             return (Piece(text=asked), *(Piece(text=text, weight=self.weight) for text in rewrites))
         if self.again:
@@ -100,7 +100,7 @@ class Combine:
         InputError for a preset whose method nobody said."""
         if name in _PLAIN:
             return Combine(name=name, words=_PLAIN[name][0], vectors=_PLAIN[name][1])
-        if found := re.fullmatch(r"(\d+)\*query\+rewrite", name):
+        if found := re.fullmatch(r"([1-9]\d*)\*query\+rewrite", name):
             return Combine(name=name, words=Words(repeat=int(found[1])), vectors=Vectors(of="text"))
         if found := re.fullmatch(r"weights:(\d+(?:\.\d+)?)", name):
             return Combine(name=name, words=Words(weight=float(found[1])), vectors=Vectors())
@@ -109,7 +109,8 @@ class Combine:
             raise UnknownName("rule to combine", name, [*_PLAIN, "5*query+rewrite", "weights:2", *PRESETS, *_whole()])
         method = own or method
         if method not in METHODS:
-            raise InputError(f"the rule {preset!r} differs by method, and the rewrites do not say theirs: say {preset}:hyde, …")
+            why = f"say {method!r}, which is none of {', '.join(METHODS)}" if method else "do not say theirs"
+            raise InputError(f"the rule {preset!r} differs by method, and the rewrites {why}: say {preset}:hyde, …")
         words, vectors = PRESETS[preset][method]
         return Combine(name=f"{preset}:{method}", words=words, vectors=vectors)
 

@@ -8,7 +8,8 @@
 
 Where the mark is missing, the whole text is the answer, as in the released code of R2MED (arXiv 2505.14558): a *fall-back*
 where nothing was opened, *truncated* where something was opened and never closed. With `unclosed="drop"` a truncated text has
-no answer instead. An answer of blanks alone is *empty*. At most one of the three is true of a text.
+no answer instead. An answer of blanks alone is *empty*. Of the family none, a text that holds some family's mark of thinking is
+counted *with_thinking*: it stays whole, and somebody should say whose it is. At most one of these is true of a text.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from typing import Literal
 from qrelkit.core.errors import UnknownName
 
 Unclosed = Literal["keep", "drop"]
-Mishap = Literal["", "fall_backs", "truncated", "empty"]
-MISHAPS = ("fall_backs", "truncated", "empty")
+Mishap = Literal["", "fall_backs", "truncated", "empty", "with_thinking"]
+MISHAPS = ("fall_backs", "truncated", "empty", "with_thinking")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ FAMILIES: Mapping[str, Mark | None] = {
     "search-r1": Mark(re.compile(r"<answer>(.*?)</answer>", re.DOTALL), "<answer>"),
     "none": None,
 }
+_ANY = re.compile(r"</?think>|^## (Thinking|Final Response)|<answer>", re.MULTILINE)
 _NAMES = {  # what in a model's name says its family; the first that fits
     "search-r1": re.compile(r"search[-_]?r1"),
     "huatuo": re.compile(r"huatuo.*o1"),
@@ -78,6 +80,8 @@ def answer_of(text: str, family: str = "none", unclosed: Unclosed = "keep", *, c
 
 
 def _mishap(text: str, mark: Mark | None, found: bool, cut: bool) -> Mishap:
-    if mark is None or found:
+    if mark is None:
+        return "with_thinking" if _ANY.search(text) else ""
+    if found:
         return ""
     return "truncated" if cut or mark.opens in text else "fall_backs"

@@ -7,7 +7,8 @@
     by hand                  id, rewrite (a text, or several)
 
 Whatever else a line holds is not looked at: R2MED's `doc_id` and AutoMIR's `doc` are the right answer. What is taken as it is in
-the file is not changed, except that blank texts are left out and counted `empty`, and absent ones (null) `failed`.
+the file is not changed, except that blank texts are left out and counted `empty`, absent ones (null) `failed`, and those that
+hold a reasoning model's thinking `with_thinking`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from qrelkit.core.files import write_whole
 from qrelkit.core.rewriting import METHODS, Rewrite
 from qrelkit.core.thinking import FAMILIES, MISHAPS, Unclosed, answer_of
 from qrelkit.formats.jsonl import read_jsonl
+from qrelkit.formats.sidecars import read_sidecar, sha256_of
 
 IDS = ("id", "qid", "query_id", "_id")
 QUERIES = ("text", "query")
@@ -33,7 +35,16 @@ Texts = list[str | None]
 _EXAMPLE = '{"id": "q1", "rewrite": "…"}'
 
 
-def read_rewrites(path: str | Path, *, method: str = "", family: str = "", unclosed: Unclosed = "keep") -> dict[str, Rewrite]:
+class Rewrites(dict[str, Rewrite]):
+    """Rewrites by query id. `source` is the file they are of: its name and SHA-256, `family` where the thinking was taken out
+    anew, and `made`, what the sidecar of the file says of its making."""
+
+    def __init__(self, rewrites: Mapping[str, Rewrite], source: Mapping[str, Any]) -> None:
+        super().__init__(rewrites)
+        self.source = source
+
+
+def read_rewrites(path: str | Path, *, method: str = "", family: str = "", unclosed: Unclosed = "keep") -> Rewrites:
     """The rewrites of a file by query id, in its order.
 
     `method` goes before what the file says. With a `family` (`core/thinking.py`) the texts are made anew from what the model
@@ -55,7 +66,10 @@ def read_rewrites(path: str | Path, *, method: str = "", family: str = "", unclo
         found[query_id] = _rewrite(line.value, query_id, where, method, family, unclosed)
     if not found:
         raise InputError(f"{path}: holds no rewrite; it needs one JSON object per line, such as {_EXAMPLE}")
-    return found
+    said: dict[str, Any] = {"file": Path(path).name, "sha256": sha256_of(path)}
+    said |= {"family": family, "unclosed": unclosed} if family else {}
+    made = read_sidecar(path)
+    return Rewrites(found, said if made is None else {**said, "made": made})
 
 
 def write_rewrites(rewrites: Mapping[str, Rewrite], path: str | Path) -> None:
@@ -83,7 +97,10 @@ def _json(rewrite: Rewrite) -> dict[str, Any]:
 def _rewrite(value: dict[str, Any], query_id: str, where: str, method: str, family: str, unclosed: Unclosed) -> Rewrite:
     given, said, counts = _ours(value, where, bool(family)) if OURS in value else _theirs(value, where)
     answers = [answer_of(text, family or "none", unclosed) for text in given if text is not None]
-    counts.update(answer.mishap for answer in answers if answer.mishap)
+    mishaps = Counter(answer.mishap for answer in answers if answer.mishap)
+    if "counts" in value and not family:  # whoever wrote the line has looked at what stands in its texts
+        del mishaps["with_thinking"]
+    counts.update(mishaps)
     counts["failed"] += sum(text is None for text in given)
     return Rewrite(
         query_id=query_id,

@@ -1,4 +1,4 @@
-"""The sidecar of a run: `RUN.json` beside `RUN` says how it was made, and whether what lies there is still that.
+"""The sidecar of a run (or of rewrites): `RUN.json` beside `RUN` says how it was made, and whether what lies there is still that.
 
     digest       of all that was asked for: collection, queries, rewrites, retriever's settings, depth, tag
     run_sha256   of the run's bytes: a run that was edited, or cut short, is not the one that was made

@@ -12,8 +12,11 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
+from operator import itemgetter
 from typing import Literal, get_args
 
 import polars as pl
@@ -26,6 +29,7 @@ from qrelkit.judges.pointwise import Example
 
 Order = Literal["similar_last", "similar_first", "relevant_first", "relevant_last", "as_drawn"]
 ORDERS: tuple[Order, ...] = get_args(Order)
+Ring = Sequence[tuple[str, tuple[str, str, int]]]
 _WORD = re.compile(r"\w+")
 
 
@@ -49,34 +53,45 @@ def draw_examples(qrels: Qrels, collection: Collection, query_ids: Sequence[str]
     examples that are all of other queries."""
     if draw.noise and draw.rule != "same_query":
         raise InputError(f"examples: noise is pairs of other queries, as all examples of rule {draw.rule} are; take same_query")
-    judged = qrels.graded
-    if draw.grades:
-        judged = judged.filter(pl.col("grade").is_in(draw.grades))
-    judged = judged.filter(collection.contains(judged["doc_id"]))
+    there = qrels.graded.filter(collection.contains(qrels.graded["doc_id"]))
+    judged = there.filter(pl.col("grade").is_in(draw.grades)) if draw.grades else there
     if draw.rule == "other_queries":
         shared = _load(_in_turn(judged, draw), collection)
         found = {query_id: in_order(collection.query(query_id).text, shared, draw.order) for query_id in query_ids}
     else:
-        found = {query_id: _own(query_id, judged, collection, draw) for query_id in query_ids}
+        ring = _ring(there, draw)
+        found = {query_id: _own(query_id, judged, ring, collection, draw) for query_id in query_ids}
     if draw.missing == "stop" and (bare := next((query_id for query_id, shown in found.items() if not shown), None)) is not None:
         raise Mismatch(f"{qrels.name} has no judged document for query {bare!r} that could be an example")
     return found
 
 
-def _own(query_id: str, judged: pl.DataFrame, collection: Collection, draw: Draw) -> list[Example]:
+def _own(query_id: str, judged: pl.DataFrame, ring: Ring, collection: Collection, draw: Draw) -> list[Example]:
     rows = _in_turn(judged.filter(pl.col("query_id") == query_id), draw)
-    rows += _noise(query_id, judged, draw) if rows else []
+    rows += _noise(query_id, ring, draw) if rows else []
     return in_order(collection.query(query_id).text, _load(rows, collection), draw.order)
 
 
-def _noise(query_id: str, judged: pl.DataFrame, draw: Draw) -> list[tuple[str, str, int]]:
-    """`draw.noise` rows of other queries, the least by digest of seed, query and pair. Raises Mismatch where there are fewer."""
+def _ring(judged: pl.DataFrame, draw: Draw) -> Ring:
+    """All pairs in an order by digest of seed and pair, with the digests; none where no noise is wanted."""
+    rows = judged.select("query_id", "doc_id", "grade").iter_rows() if draw.noise else ()
+    return sorted((digest_of([draw.seed, row[0], row[1]]), row) for row in rows)
+
+
+def _noise(query_id: str, ring: Ring, draw: Draw) -> list[tuple[str, str, int]]:
+    """`draw.noise` rows of other queries: the next ones on the ring from the digest of seed and query, so that a new judgment
+    rarely changes who is drawn. Raises Mismatch where there are fewer."""
     if not draw.noise:
         return []
-    rows = judged.filter(pl.col("query_id") != query_id).select("query_id", "doc_id", "grade").rows()
-    if len(rows) < draw.noise:
-        raise Mismatch(f"examples: {draw.noise} pairs of noise are wanted for query {query_id!r}, other queries have {len(rows)}")
-    return sorted(rows, key=lambda row: digest_of([draw.seed, query_id, row[0], row[1]]))[: draw.noise]
+    start = bisect(ring, digest_of([draw.seed, query_id]), key=itemgetter(0))
+    places = chain(range(start, len(ring)), range(start))
+    others = (row for _, row in map(ring.__getitem__, places) if row[0] != query_id)
+    found = list(islice(others, draw.noise))
+    if len(found) < draw.noise:
+        raise Mismatch(
+            f"examples: {draw.noise} pairs of noise are wanted for query {query_id!r}, other queries have {len(found)}"
+        )
+    return found
 
 
 def pairs_shown(examples: Mapping[str, Sequence[Example]]) -> pl.DataFrame:

@@ -10,30 +10,36 @@ from numpy.typing import NDArray
 
 from qrelkit.core.doors import Encoder
 from qrelkit.core.records import Document, Query
+from qrelkit.text.leaving import MayLeave, leaving_document, leaving_query, refuse_nothing
 
 Vector = NDArray[np.float32]
 
 
 class EncoderReranker:
     """Implements the `Reranker` door with an `Encoder` and its own similarity. A document that several queries share is encoded
-    once; its vectors are held in memory."""
+    once; its vectors are held in memory. `may_leave` (of an encoder behind an endpoint) as in `text/leaving.py`; `notes` is what
+    the encoder takes for granted."""
 
-    def __init__(self, encoder: Encoder) -> None:
-        self._encoder = encoder
+    def __init__(self, encoder: Encoder, may_leave: MayLeave = None) -> None:
+        refuse_nothing(may_leave)
+        self._encoder, self._may_leave = encoder, may_leave
+        self.notes: tuple[str, ...] = tuple(getattr(encoder, "notes", ()))
         self._known: dict[str, Vector] = {}
         self.name = encoder.name
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        return {"kind": "encoder", "model": self._encoder.name, "similarity": self._encoder.similarity, **self._encoder.settings}
+        said = {"kind": "encoder", "model": self._encoder.name, "similarity": self._encoder.similarity, **self._encoder.settings}
+        return said if self._may_leave is None else said | {"may_leave": sorted(self._may_leave)}
 
     def scores(self, query: Query, documents: Sequence[Document]) -> list[float]:
         """Cosine or dot product, the higher the nearer; a vector of zeros has cosine 0."""
-        new = {document.doc_id: document.text for document in documents if document.doc_id not in self._known}
+        unknown = [document for document in documents if document.doc_id not in self._known]
+        new = {document.doc_id: leaving_document(document, self._may_leave).text for document in unknown}
         if new:
             self._known |= zip(new, self._encoder.encode(list(new.values()), "document"), strict=True)
         rows = np.stack([self._known[document.doc_id] for document in documents])
-        asked = self._encoder.encode([query.text], "query")[0]
+        asked = self._encoder.encode([leaving_query(query, self._may_leave).text], "query")[0]
         found = rows @ asked
         if self._encoder.similarity == "cos":
             lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(asked)

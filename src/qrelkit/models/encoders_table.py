@@ -62,10 +62,14 @@ class Recipe:
         return self.stated(**{side: _FROM_TASK.sub(lambda found: tasks[task][found[1]], getattr(self, side)) for side in wants})
 
     def stated(self, **given: Any) -> Recipe:
-        """The recipe with what the user states (None: nothing). Raises UnknownName for a pooling that does not exist."""
+        """The recipe with what the user states (None: nothing). Raises UnknownName for a pooling that does not exist,
+        InputError for a length below 1."""
         known = {name: value for name, value in given.items() if value is not None}
         if known.get("pooling", "own") not in POOLINGS:
             raise UnknownName("pooling", known["pooling"], POOLINGS)
+        for name in ("query_tokens", "document_tokens"):
+            if known.get(name, 1) < 1:
+                raise InputError(f"{name} must be at least 1, not {known[name]}")
         return replace(self, **known)
 
     def prefix(self, side: str) -> str | None:

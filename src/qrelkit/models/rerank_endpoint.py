@@ -27,7 +27,7 @@ from qrelkit.core.records import Document, Query, counted
 from qrelkit.models.chat_problems import error_of, read_problem
 from qrelkit.net.endpoint import Endpoint
 from qrelkit.net.hosts import address
-from qrelkit.text.leaving import MayLeave, leaving_document, leaving_query
+from qrelkit.text.leaving import MayLeave, leaving_document, leaving_query, refuse_nothing
 
 T = TypeVar("T")
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
@@ -80,8 +80,7 @@ class RerankEndpoint:
             raise UnknownName("kind of rerank endpoint (FORM:MODEL)", name, [f"{known}:MODEL" for known in FORMS])
         self.name, self.at_once, self._form, self._form_name = name, at_once, FORMS[form], form
         self._extra, self.retries, self._may_leave = dict(extra_body or {}), retries, may_leave
-        if may_leave is not None and not {"title", "text"} & {*may_leave}:
-            raise InputError(f"may_leave: {', '.join(may_leave) or 'nothing'} leaves nothing of a document; name title or text")
+        refuse_nothing(may_leave)
         url = address(base_url, allow_hosts)
         self._variable = KEYS.get(url.host or "", OWN_KEY)
         key = (api_key or os.environ.get(self._variable) or "").strip()

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 OPTIONS: Mapping[str, tuple[str, ...]] = {
     "cross": ("max_length", "logit", "batch_size"),
-    "encoder": (),
+    "encoder": ("task", "like", "query_prefix", "document_prefix", "trust_remote_code", "base_url"),
     "rerank": ("base_url",),
     "tei": ("base_url",),
     "judge": ("budget_usd",),
@@ -79,11 +79,7 @@ def reranker_of(project: Project, name: str, run: Run, depth: int, options: Mapp
 
         yield Who(way=way, reranker=CrossEncoder(model, offline=project.config.local_only, **given))
     elif way == "encoder":
-        from qrelkit.models.encoder_reranker import EncoderReranker
-        from qrelkit.models.encoders import encoder
-
-        made = encoder(model, offline=project.config.local_only, allow_hosts=allowed_hosts(project.config))
-        yield Who(way=way, reranker=EncoderReranker(made))
+        yield Who(way=way, reranker=_encoder(project, model, given))
     elif way == "judge":
         yield Who(way=way, reranker=project.judge(Pool.of([run], depth)), models=project.judge_models())
     elif way == "listwise":
@@ -100,6 +96,18 @@ def reranker_of(project: Project, name: str, run: Run, depth: int, options: Mapp
             yield Who(way=way, reranker=endpoint)
         finally:
             endpoint.close()
+
+
+def _encoder(project: Project, model: str, given: dict[str, Any]) -> Reranker:
+    """An encoder as a reranker; where it is behind an endpoint, only what may leave is encoded."""
+    from qrelkit.models.embeddings import Embeddings
+    from qrelkit.models.encoder_reranker import EncoderReranker
+    from qrelkit.models.encoders import encoder
+
+    stated = {side: given.pop(f"{side}_prefix", None) for side in ("query", "document")}
+    here = {"offline": project.config.local_only, "trust": given.pop("trust_remote_code", False)}
+    made = encoder(model, stated=stated, allow_hosts=allowed_hosts(project.config), **here, **given)
+    return EncoderReranker(made, project.config.may_leave if isinstance(made, Embeddings) else None)
 
 
 def _place_of(project: Project, name: str, base_url: str | None) -> dict[str, Any]:

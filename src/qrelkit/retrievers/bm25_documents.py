@@ -13,11 +13,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from qrelkit.core.collection import Collection
-from qrelkit.core.errors import InputError, UnknownName
-from qrelkit.core.records import Document
+from qrelkit.core.errors import InputError
 from qrelkit.core.wire import digest_bytes, digest_of
-
-BATCH = 10_000
+from qrelkit.retrievers.fields import BATCH, joined, refuse_absent
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ class Searched:
         return None if self.occurrences is None else digest_bytes(self.occurrences.tobytes())
 
     def batches(self) -> Iterator[tuple[list[str], list[str]]]:
-        """Ids and texts; a field that no document has is an error once all are read (UnknownName)."""
+        """Ids and texts. Raises UnknownName for a field that no document has."""
         if isinstance(self.documents, Mapping):
             yield list(self.documents), list(self.documents.values())
         elif self.fields == ("text",):
@@ -79,22 +77,7 @@ class Searched:
             yield from self._of_fields(self.documents)
 
     def _of_fields(self, collection: Collection) -> Iterator[tuple[list[str], list[str]]]:
-        found, known = set[str](), {"text", "title"}
+        refuse_absent(collection, self.fields)
         for start in range(0, len(collection), BATCH):
             ids = collection.doc_ids.slice(start, BATCH).to_list()
-            texts = []
-            for document in collection.documents(ids):
-                values = _values(document, self.fields)
-                found |= values.keys()
-                known |= document.columns.keys()
-                texts.append(" ".join(values.values()))
-            yield ids, texts
-        for name in self.fields:
-            if name not in found:
-                raise UnknownName("field of the documents", name, known)
-
-
-def _values(document: Document, fields: tuple[str, ...]) -> dict[str, str]:
-    """The named fields that this document has, as text."""
-    all_values = {**document.columns, "title": document.title, "text": document.text}
-    return {name: str(all_values[name]) for name in fields if all_values.get(name) is not None}
+            yield ids, [joined(document, self.fields) for document in collection.documents(ids)]

@@ -22,7 +22,9 @@ from qrelkit.core.errors import InputError, Mismatch, UnknownName
 from qrelkit.core.records import Query, counted
 from qrelkit.core.run import Run
 from qrelkit.retrievers.dense_search import Matrix, best, places
+from qrelkit.retrievers.fields import refuse_fields
 from qrelkit.retrievers.vectors import Dtype, Progress, Vectors, encoded
+from qrelkit.text.leaving import MayLeave
 
 Similarity = Literal["cos", "dot"]
 Asked = tuple[Side, str]  # a text, and what it is encoded as
@@ -33,8 +35,9 @@ class Dense:
 
     `fields` are what is encoded of a document, joined by a blank: "text" is title and text, any other name a column.
     `similarity` is the encoder's by default. Vectors are kept as `dtype`, beside the collection's index, and encoded when they
-    are first asked for; `progress` is told how far that is. `memory_mb` bounds what a search works with.
-    Raises InputError where there is no document.
+    are first asked for; `progress` is told how far that is. `memory_mb` bounds what a search works with. `may_leave` (of an
+    encoder behind an endpoint) as in `text/leaving.py`. Raises InputError where there is no document, and for a field that may
+    not leave.
     """
 
     def __init__(
@@ -47,9 +50,12 @@ class Dense:
         memory_mb: float = 2000,
         dtype: Dtype = "float16",
         progress: Progress | None = None,
+        may_leave: MayLeave = None,
     ) -> None:
         if not len(collection):
             raise InputError("dense retrieval has nothing to search: the collection has no document")
+        refuse_fields(fields, may_leave)
+        self._may_leave = may_leave
         self._collection, self._encoder, self._fields, self._dtype = collection, encoder, tuple(fields), dtype
         self._memory_mb, self._progress = memory_mb, progress
         self._similarity = _known(similarity or encoder.similarity)
@@ -59,7 +65,8 @@ class Dense:
     @property
     def settings(self) -> Mapping[str, Any]:
         """All that the answers depend on."""
-        return {
+        said = {} if self._may_leave is None else {"may_leave": sorted(self._may_leave)}
+        return said | {
             "collection": self._collection.fingerprint,
             "encoder": {"name": self._encoder.name, **self._encoder.settings},
             "fields": list(self._fields),
@@ -71,9 +78,8 @@ class Dense:
     def vectors(self) -> Vectors:
         """The vectors of the documents: from disk, or encoded now."""
         if self._vectors is None:
-            self._vectors = encoded(
-                self._collection, self._encoder, fields=self._fields, dtype=self._dtype, progress=self._progress
-            )
+            how: dict[str, Any] = {"fields": self._fields, "dtype": self._dtype, "may_leave": self._may_leave}
+            self._vectors = encoded(self._collection, self._encoder, **how, progress=self._progress)
         return self._vectors
 
     def search(self, queries: Sequence[Query], depth: int) -> Run:
@@ -92,7 +98,10 @@ class Dense:
             tag=self.name,
         )
         used = {"dimensions": vectors.rows.shape[1], "vectors": vectors.key, "notes": list(getattr(self._encoder, "notes", ()))}
-        return Run(run.frame, run.tag, {"retriever": {**self.settings, **used}, "without_hits": []})
+        notes: dict[str, Any] = {"retriever": {**self.settings, **used}, "without_hits": []}
+        if cut := getattr(self._encoder, "cut", 0):  # texts that an endpoint was sent only the beginning of
+            notes["cut"] = cut
+        return Run(run.frame, run.tag, notes)
 
     def __repr__(self) -> str:
         return f"Dense({counted(len(self._collection), 'document')}, {self._encoder.name}, {self._similarity})"
@@ -113,21 +122,28 @@ def search_vectors(
     """The `depth` nearest of any vectors (float16 or float32, one a row, possibly memory-mapped), exactly, by cosine or dot
     product. A vector of zeros has cosine 0 with all. `lengths` of the documents save computing them for the cosine.
 
-    Raises InputError for a depth below 1 or vectors that are not numbers, Mismatch where ids and rows differ in count.
+    Raises InputError for a depth below 1, no document, or vectors that are not numbers; Mismatch where ids and rows differ in
+    count.
     """
     if depth < 1:
         raise InputError(f"depth must be at least 1, not {depth}")
     ids = pl.Series("doc_id", doc_ids, dtype=pl.String)
+    if not len(ids):
+        raise InputError("dense retrieval has nothing to search: there is no vector of a document")
     for what, names, rows in (("query", query_ids, queries), ("document", ids, documents)):
+        if np.ndim(rows) != 2:
+            raise InputError(f"vectors are one a row: an array of 2 dimensions for each {what}'s, not of {np.ndim(rows)}")
         if len(names) != len(rows):
             raise Mismatch(f"there are {counted(len(names), f'{what} id')} for {counted(len(rows), 'vector')}")
     wanted = np.ascontiguousarray(queries, np.float32)
-    if not np.isfinite(wanted).all():
-        raise InputError(f"the vector of query {query_ids[int((~np.isfinite(wanted).all(axis=1)).argmax())]!r} is not a number")
+    _refuse_no_numbers("query", query_ids, np.isfinite(wanted).all(axis=1))
+    if lengths is None:  # of vectors of one's own, nobody has looked at yet
+        lengths = row_lengths(documents)
+        _refuse_no_numbers("document", ids, np.isfinite(lengths))
     scale = None
     if _known(similarity) == "cos":
         wanted = unit(wanted)
-        scale = _inverse(row_lengths(documents) if lengths is None else lengths)
+        scale = _inverse(lengths)
     rows, scores = best(wanted, Matrix(rows=documents, place=places(ids), scale=scale), depth, memory_mb)
     frame = pl.DataFrame(
         {
@@ -137,6 +153,11 @@ def search_vectors(
         }
     )
     return Run.of(frame, tag)
+
+
+def _refuse_no_numbers(what: str, ids: Sequence[str] | pl.Series, finite: Any) -> None:
+    if not finite.all():
+        raise InputError(f"the vector of {what} {ids[int(finite.argmin())]!r} is not a number, or too large for float32")
 
 
 def query_vectors(queries: Sequence[Query], encoder: Encoder) -> NDArray[np.float32]:

@@ -51,8 +51,10 @@ def fuse(
 
     A query that only some runs have is fused from those, and listed in `notes["only_in_some"]`. `k` is rrf's alone, `normalise`
     and `missing` are for scores. Raises UnknownName for a rule that is none of the above, InputError for fewer than two runs,
-    weights that are not one number from 0 up for each run, and infinite scores.
+    weights that are not one number from 0 up for each run, infinite scores, and a depth below 1.
     """
+    if depth is not None and depth < 1:
+        raise InputError(f"depth must be at least 1, not {depth}")
     said = fusion(runs, rule, weights=weights, k=k, normalise=normalise, missing=missing)
     how = None if rule == "rrf" else normalise
     parts = [_parts(run, weight, how, k) for run, weight in zip(runs, said["weights"], strict=True)]

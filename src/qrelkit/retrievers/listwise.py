@@ -22,7 +22,7 @@ from typing import Any
 from qrelkit.core.errors import InputError
 from qrelkit.core.records import Document, Query
 from qrelkit.core.wire import Flow, Message, Part, Reply, Request, Settings, Text, digest_of, text
-from qrelkit.text.leaving import MayLeave, leaving_document, leaving_query
+from qrelkit.text.leaving import MayLeave, leaving_document, leaving_query, refuse_nothing
 from qrelkit.text.prompt import Prompt, read_prompt
 
 WINDOW, STEP = 20, 10
@@ -65,8 +65,7 @@ class Listwise:
     ) -> None:
         if window < 2 or not 1 <= step < window:
             raise InputError(f"window {window}, step {step}: a window has 2 documents or more, a step is smaller, and at least 1")
-        if may_leave is not None and not {"title", "text"} & {*may_leave}:
-            raise InputError(f"may_leave: {', '.join(may_leave) or 'nothing'} leaves nothing of a document; name title or text")
+        refuse_nothing(may_leave)
         self.model = self.name = model
         self.prompt = prompt or read_prompt("listwise", "order")
         self.window, self.step, self.sampling = window, step, sampling

@@ -30,6 +30,8 @@ from qrelkit.core.doors import Encoder
 from qrelkit.core.errors import InputError, UnknownName
 from qrelkit.core.files import write_whole
 from qrelkit.core.wire import digest_of
+from qrelkit.retrievers.fields import joined, refuse_absent
+from qrelkit.text.leaving import MayLeave, leaving_document
 
 FORMAT = 1
 CHUNK = 2048  # documents that are encoded, and then on disk, together: what a killed process loses at most
@@ -56,8 +58,9 @@ def encoded(
     fields: Sequence[str] = ("text",),
     dtype: Dtype = "float16",
     progress: Progress | None = None,
+    may_leave: MayLeave = None,
 ) -> Vectors:
-    """The vectors of all documents: those on disk, or encoded now, from where it broke off.
+    """The vectors of all documents: those on disk, or encoded now, from where it broke off. `may_leave` as in `text/leaving.py`.
 
     Raises InputError for a vector that is no number or does not fit float16, and where another process is encoding the same;
     UnknownName for a field that no document has; whatever the encoder raises.
@@ -71,11 +74,19 @@ def encoded(
         "fields": list(fields),
         "dtype": dtype,
     }
+    about |= {} if may_leave is None else {"may_leave": sorted(may_leave)}
     key = digest_of(about)[:16]
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", encoder.name)[-60:]
     folder = collection.folder.parent / "vectors" / f"{name}-{key}"
     if not (folder / "about.json").exists():
-        _encode(_Part(folder, dtype), collection, encoder, tuple(fields), about, progress)
+        refuse_absent(collection, fields)
+
+        def texts(ids: Sequence[str]) -> list[str]:
+            return [joined(leaving_document(document, may_leave), fields) for document in collection.documents(ids)]
+
+        part = _Part(folder, dtype)
+        _encode(part, collection.doc_ids, lambda ids: encoder.encode(texts(ids), "document"), progress)
+        part.finish(collection.doc_ids, about)
     return _opened(folder, collection, dtype, key)
 
 
@@ -91,11 +102,15 @@ class _Part:
         self.rows, self.dimensions = self._said()
 
     def _said(self) -> tuple[int, int]:
+        """Rows and dimensions; nothing where the files do not hold what they should: begun anew is better than rows of zeros."""
         try:
             said = orjson.loads((self.folder / "progress.json").read_bytes())
-        except FileNotFoundError:
+            rows, dimensions = int(said["rows"]), int(said["dimensions"])
+            sizes = _sizes(rows, dimensions, self.dtype)
+            whole = all((self.folder / name).stat().st_size >= size for name, size in sizes.items())
+        except (OSError, ValueError, KeyError, TypeError):
             return 0, 0
-        return int(said["rows"]), int(said["dimensions"])
+        return (rows, dimensions) if whole else (0, 0)
 
     def add(self, vectors: NDArray[np.float32], first: Sequence[str]) -> None:
         """Rows that are on disk when this returns; `first` are the ids of their documents."""
@@ -135,35 +150,17 @@ class _Part:
 
 
 def _encode(
-    part: _Part,
-    collection: Collection,
-    encoder: Encoder,
-    fields: tuple[str, ...],
-    about: dict[str, Any],
-    progress: Progress | None,
+    part: _Part, doc_ids: pl.Series, vectors_of: Callable[[Sequence[str]], NDArray[np.float32]], progress: Progress | None
 ) -> None:
     """Encodes what is not yet there, chunk by chunk."""
-    count = len(collection)
+    count = len(doc_ids)
     for begin in range(part.rows, count, CHUNK):
         if progress is not None:
             progress(begin, count)
-        ids = collection.doc_ids.slice(begin, CHUNK).to_list()
-        part.add(encoder.encode(_texts(collection, ids, fields), "document"), ids)
+        ids = doc_ids.slice(begin, CHUNK).to_list()
+        part.add(vectors_of(ids), ids)
     if progress is not None:
         progress(count, count)
-    part.finish(collection.doc_ids, about)
-
-
-def _texts(collection: Collection, ids: Sequence[str], fields: tuple[str, ...]) -> list[str]:
-    """What is encoded of documents: "text" is title and text as a collection joins them; several fields are joined by a blank."""
-    documents = list(collection.documents(ids))
-    if fields == ("text",):
-        return [document.text for document in documents]
-    values = [{**document.columns, "title": document.title, "text": document.text} for document in documents]
-    for name in fields:
-        if all(value.get(name) is None for value in values):
-            raise UnknownName("field of the documents", name, {field for value in values for field in value})
-    return [" ".join(str(value[name]) for name in fields if value.get(name)) for value in values]
 
 
 def _fitting(vectors: NDArray[np.float32], dtype: np.dtype[Any], ids: Sequence[str]) -> NDArray[Any]:
@@ -180,13 +177,21 @@ def _fitting(vectors: NDArray[np.float32], dtype: np.dtype[Any], ids: Sequence[s
     return rows
 
 
+def _sizes(rows: int, dimensions: int, dtype: np.dtype[Any]) -> dict[str, int]:
+    """How many bytes the files of so many rows have."""
+    return {"vectors.bin": rows * dimensions * dtype.itemsize, "lengths.bin": rows * 4}
+
+
 def _opened(folder: Path, collection: Collection, dtype: Dtype, key: str) -> Vectors:
     """The vectors of a whole folder, mapped."""
-    said = orjson.loads((folder / "about.json").read_bytes())
-    shape = (int(said["rows"]), int(said["dimensions"]))
-    sizes = {"vectors.bin": shape[0] * shape[1] * np.dtype(dtype).itemsize, "lengths.bin": shape[0] * 4}
-    damaged = any((folder / name).stat().st_size != size for name, size in sizes.items())
-    if damaged or (folder / "ids.txt").read_text(encoding="utf-8").split("\n")[:-1] != collection.doc_ids.to_list():
+    try:
+        said = orjson.loads((folder / "about.json").read_bytes())
+        shape = (int(said["rows"]), int(said["dimensions"]))
+        whole = all((folder / name).stat().st_size == size for name, size in _sizes(*shape, np.dtype(dtype)).items())
+        ids = (folder / "ids.txt").read_text(encoding="utf-8").split("\n")[:-1]
+    except (OSError, ValueError, KeyError, TypeError):
+        whole, ids, shape = False, [], (0, 0)
+    if not whole or ids != collection.doc_ids.to_list():
         raise InputError(f"{folder}: is damaged; remove it, and its vectors are made anew")
     return Vectors(
         doc_ids=collection.doc_ids,

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from qrelkit.core.errors import InputError
 from qrelkit.core.run import Run
 from qrelkit.core.wire import digest_of
 from qrelkit.formats.sidecars import read_sidecar, sha256_of
@@ -21,6 +22,13 @@ def came_from(path: str | Path, run: Run) -> dict[str, Any]:
     queries = run.frame["query_id"].n_unique()
     known = {"tag": run.tag, "file": Path(path).name, "sha256": sha256_of(path), "queries": queries, "documents": len(run)}
     return known | ({"digest": made_of["digest"]} if "digest" in made_of else {})
+
+
+def refuse_same(path: str | Path, made_of: Sequence[str | Path]) -> None:
+    """Raises InputError where a run would be written over one that it is made of."""
+    for one in made_of:
+        if Path(one).resolve() == Path(path).resolve():
+            raise InputError(f"{path}: is itself one of the runs that go in, and would be written over; give another output")
 
 
 def of_runs(wanted: Mapping[str, Any], made_of: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from qrelkit.formats.files import read_any_runs
 from qrelkit.formats.trec import distinct_tags
 from qrelkit.retrievers.fuse import K, Missing, Normalise, Rule, fuse, fusion
-from qrelkit.steps.derived import came_from, of_runs
+from qrelkit.steps.derived import came_from, of_runs, refuse_same
 from qrelkit.steps.made import Retrieved, made_once
 
 
@@ -27,7 +27,8 @@ def fuse_to(
     again: bool = False,
 ) -> Retrieved:
     """What `fuse` makes of the runs in these files, written as a TREC file with its sidecar; what lies there and was made of the
-    same runs in the same way is taken as it is. Raises InputError as `fuse` does."""
+    same runs in the same way is taken as it is. Raises InputError as `fuse` does, and where `path` is one of the runs."""
+    refuse_same(path, files)
     read = [(run, file) for file in files for run in read_any_runs(str(file))]
     runs = distinct_tags(read)
     options: dict[str, Any] = {"weights": weights, "k": k, "normalise": normalise, "missing": missing}

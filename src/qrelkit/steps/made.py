@@ -11,7 +11,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from qrelkit.core.run import Run
+import polars as pl
+
+from qrelkit.core.files import refuse_no_place
+from qrelkit.core.run import SCHEMA, Run
 from qrelkit.formats.sidecars import read_sidecar, write_sidecar
 from qrelkit.formats.trec import read_run, write_run
 
@@ -43,12 +46,13 @@ def made_once(
     """The run at `path` if its sidecar has the `digest` of what is `wanted` and every query was answered; else the one that
     `make` gives, written with its sidecar. None, and nothing is written, where `make` stopped early and gives none.
 
-    `tag` is the run's name where it is not to be the one that `make` gives. `again` makes it in any case.
+    `tag` is the run's name where it is not to be the one that `make` gives. `again` makes it in any case. Raises InputError,
+    before anything is made, where there is no place for it.
     """
     before = None if again else read_sidecar(path)
     if before is not None and before.get("digest") == wanted["digest"] and not before.get("notes", {}).get("failed"):
-        run = read_run(path)
-        return Retrieved(run=Run(run.frame, run.tag, before.get("notes", {})), path=Path(path), said=before, known=True)
+        return Retrieved(run=_read(path, before), path=Path(path), said=before, known=True)
+    refuse_no_place(path)
     started = clock()
     made = make()
     if made is None:
@@ -66,6 +70,15 @@ def made_once(
     }
     write_sidecar(path, said)
     return Retrieved(run=run, path=Path(path), said=said, known=False)
+
+
+def _read(path: str | Path, said: Mapping[str, Any]) -> Run:
+    """The run that lies there; one of no row, which a file of a run otherwise must not be, is what was found."""
+    notes = said.get("notes", {})
+    if said["found"]["documents"] == 0:
+        return Run(Run.of(pl.DataFrame(schema=SCHEMA), said["tag"]).frame, said["tag"], notes)
+    run = read_run(path)
+    return Run(run.frame, run.tag, notes)
 
 
 def versions() -> dict[str, str]:

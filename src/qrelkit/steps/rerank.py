@@ -27,14 +27,14 @@ import polars as pl
 
 from qrelkit.core.collection import Collection
 from qrelkit.core.doors import Judge, Model, Reranker, Store
-from qrelkit.core.errors import InputError, ModelError, OutOfBudget, PluginError, Rejected, UnknownName, Unreachable
+from qrelkit.core.errors import InputError, Mismatch, ModelError, OutOfBudget, PluginError, Rejected, UnknownName, Unreachable
 from qrelkit.core.pool import Pool
 from qrelkit.core.records import Document, Query, counted
 from qrelkit.core.run import Run, falling
 from qrelkit.core.wire import digest_of
 from qrelkit.formats.trec import read_run
 from qrelkit.retrievers.listwise import Listing, Listwise
-from qrelkit.steps.derived import came_from, of_runs
+from qrelkit.steps.derived import came_from, of_runs, refuse_same
 from qrelkit.steps.drive import drive
 from qrelkit.steps.judge import judge
 from qrelkit.steps.made import Retrieved, made_once
@@ -90,11 +90,12 @@ def rerank(
     """The run with the first `depth` documents of every query in the reranker's order.
 
     A judge or a list-maker needs `asking`; a `Reranker` is asked about `at_once` queries at a time. Where asking stopped early,
-    `asking.tally.stopped` says so and what was not answered keeps its order. Raises UnknownName for what the collection does not
+    `asking.tally.stopped` says so and what was not answered keeps its order. Raises Mismatch for what the collection does not
     have, InputError for a depth or rest that cannot be, ModelError where nobody answers.
     """
     checked(depth, rest)
     top = run.cut(depth)
+    refuse_strangers(collection, top)
     if isinstance(reranker, Reranker):
         values = scored(collection, top, reranker, at_once)
     elif asking is None:
@@ -128,9 +129,11 @@ def rerank_to(
 ) -> Retrieved | None:
     """The same of a run in a file, written as a TREC file with its sidecar. What lies there, made of the same in the same way
     with every query answered, is taken as it is. A judge's is always made, of the judgments in the store. None, and nothing is
-    written, where asking stopped early (`asking.tally.stopped`)."""
+    written, where asking stopped early (`asking.tally.stopped`). Raises InputError also where `path` is the first run."""
     checked(depth, rest)
+    refuse_same(path, [first])
     run = read_run(first)
+    refuse_strangers(collection, run.cut(depth))
 
     def make() -> Run | None:
         made = rerank(collection, run, reranker, depth, rest=rest, tag=tag, at_once=at_once, asking=asking)
@@ -155,6 +158,17 @@ def checked(depth: int, rest: str) -> None:
         raise InputError(f"depth must be at least 1, not {depth}")
     if rest not in get_args(Rest):
         raise UnknownName("way with the rest of a run", rest, get_args(Rest))
+
+
+def refuse_strangers(collection: Collection, run: Run) -> None:
+    """Raises Mismatch for queries and documents of a run that the collection does not have."""
+    queries, documents = (run.frame[name].unique(maintain_order=True) for name in PAIR)
+    of_others = queries.filter(~queries.is_in(collection.queries["query_id"].implode()))
+    unknown = documents.filter(~collection.contains(documents))
+    for ids, noun in ((of_others, "query"), (unknown, "document")):
+        if len(ids):
+            said = f"{counted(len(ids), noun)} not in {collection.name}, such as {ids[0]!r}"
+            raise Mismatch(f"run {run.tag!r} has {said}; give the collection that it was made on")
 
 
 def settings_of(reranker: Reranker | Judge | Listwise) -> dict[str, Any]:

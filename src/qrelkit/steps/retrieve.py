@@ -7,6 +7,7 @@ run.trec.json    its sidecar (`formats/sidecars.py`)
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +17,11 @@ from qrelkit.core.collection import Collection
 from qrelkit.core.doors import Retriever
 from qrelkit.core.errors import InputError
 from qrelkit.core.records import Query, counted
-from qrelkit.core.rewriting import Combine, Rewrite
+from qrelkit.core.rewriting import PRESETS, Combine, Rewrite
 from qrelkit.core.run import Run
 from qrelkit.core.wire import digest_of
 from qrelkit.steps.made import Retrieved, made_once
+from qrelkit.text.alike import letters
 
 
 def retrieve(
@@ -32,7 +34,7 @@ def retrieve(
 ) -> Run:
     """The `depth` best documents for every query of the collection, with its rewrites where some are given.
 
-    Raises InputError where the collection has no query, or no query has a rewrite.
+    Raises InputError where the collection has no query, no query has a rewrite, or there is a rule to combine and none.
     """
     return retriever.search(asked(collection, rewrites, combine), depth)
 
@@ -53,6 +55,8 @@ def retrieve_to(
     it is, unless it is to be made `again`. Raises InputError as `retrieve` does."""
     queries = asked(collection, rewrites, combine)
     said = wanted(collection, retriever, queries, depth, tag or retriever.name)
+    if rewrites is not None:
+        said["rewrites"] |= written_by(queries, rewrites)
     found = made_once(path, said, lambda: retriever.search(queries, depth), tag=tag, again=again, clock=clock)
     assert found is not None
     return found
@@ -61,23 +65,53 @@ def retrieve_to(
 def asked(collection: Collection, rewrites: Mapping[str, Rewrite] | None = None, combine: str | Combine = "") -> list[Query]:
     """The queries of a collection as a retriever is asked them. One without a rewrite is asked as it is.
 
-    Without a rule the texts are joined as `mean` says. Raises InputError where there is no query, or none has a rewrite.
+    Without a rule the texts are joined as `mean` says. Raises InputError where there is no query, none has a rewrite, or there is
+    a rule and no rewrites.
     """
     queries = [collection.query(query_id) for query_id in collection.queries["query_id"].to_list()]
     if not queries:
         raise InputError(f"collection {collection.name!r} has no query to retrieve for; give it a topics or queries file")
-    return queries if rewrites is None else with_rewrites(queries, rewrites, combine)
+    if rewrites is None:
+        if combine:
+            rule = combine.name if isinstance(combine, Combine) else combine
+            raise InputError(f"the rule to combine {rule!r} joins queries with rewrites, and there are none (--rewrites FILE)")
+        return queries
+    return with_rewrites(queries, rewrites, combine)
 
 
 def with_rewrites(queries: Sequence[Query], rewrites: Mapping[str, Rewrite], combine: str | Combine = "") -> list[Query]:
-    """Queries that carry their rewrites and the rule that joins them."""
+    """Queries that carry their rewrites and the rule that joins them.
+
+    Raises InputError where no query has a rewrite, or a preset is to go by the method and they are of several.
+    """
     here = [rewrites[query.query_id] for query in queries if query.query_id in rewrites]
     if not here:
         raise InputError(f"no query of the collection is among the {counted(len(rewrites), 'rewrite')}; do the ids match?")
-    method = next((rewrite.method for rewrite in here if rewrite.method), "")
-    rule = combine if isinstance(combine, Combine) else Combine.of(combine or "mean", method)
+    methods = sorted({rewrite.method for rewrite in here if rewrite.method})
+    if combine in PRESETS and len(methods) > 1:
+        several = " and ".join(methods)
+        raise InputError(
+            f"the rule {combine!r} differs by method, and the rewrites are of {several}: say {combine}:{methods[0]}, …"
+        )
+    rule = combine if isinstance(combine, Combine) else Combine.of(combine or "mean", methods[0] if methods else "")
     texts = {rewrite.query_id: rewrite.texts for rewrite in here}
     return [replace(query, rewrites=texts.get(query.query_id, ()), combine=rule) for query in queries]
+
+
+def written_by(queries: Sequence[Query], rewrites: Mapping[str, Rewrite]) -> dict[str, Any]:
+    """What is known of the rewrites of these queries and changes nothing: who wrote them how, what went wrong and was borne, and
+    the queries whose rewrite says that it was made for another text."""
+    here = [(query, rewrites[query.query_id]) for query in queries if query.query_id in rewrites]
+    counts = Counter[str]()
+    for _, rewrite in here:
+        counts.update(rewrite.counts)
+    return {
+        "methods": sorted({rewrite.method for _, rewrite in here if rewrite.method}),
+        "models": sorted({rewrite.model for _, rewrite in here if rewrite.model}),
+        "counts": dict(sorted(counts.items())),
+        "source": dict(getattr(rewrites, "source", {})),
+        "of_another_text": [query.query_id for query, one in here if one.query and letters(one.query) != letters(query.text)],
+    }
 
 
 def wanted(collection: Collection, retriever: Retriever, queries: Sequence[Query], depth: int, tag: str) -> dict[str, Any]:

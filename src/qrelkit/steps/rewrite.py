@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -17,9 +18,11 @@ from qrelkit.core.records import Document, Query, counted
 from qrelkit.core.rewriting import Rewrite
 from qrelkit.core.run import Run
 from qrelkit.core.wire import Flow, Request
+from qrelkit.formats.sidecars import sha256_of
 from qrelkit.models.prices import measured
 from qrelkit.steps.drive import drive
 from qrelkit.steps.forgotten import forgotten
+from qrelkit.steps.made import versions
 from qrelkit.steps.stages import SAMPLED, SEEN, Asked, Means, Stage, first_rounds, part
 from qrelkit.steps.tally import Tally
 from qrelkit.steps.terms import Terms
@@ -112,6 +115,18 @@ def planned(
     some, todo = new[:SAMPLED], (float(len(new)), float(len(new)))
     told = Asked(model=model, rounds=some, items=len(some), todo=todo, before=known[:SEEN])
     return replace(stage, parts=(part(told, Means(store=store, at_once=at_once, size=measured)),))
+
+
+def made_of(rewriter: Rewriter, collection: Collection, first: str | Path = "") -> dict[str, Any]:
+    """What the sidecar of a file of rewrites says: the rewriter's settings whole (model, prompt, sampling, thinking, what it
+    showed), the collection, the first search, and the versions."""
+    said: dict[str, Any] = {
+        "rewriter": {"name": rewriter.name, "key": rewriter.key, **rewriter.settings},
+        "collection": {"name": collection.name, "fingerprint": collection.fingerprint},
+    }
+    if first:
+        said["first"] = {"file": Path(first).name, "sha256": sha256_of(first)}
+    return said | {"made_with": versions()}
 
 
 def documents_of(rewriter: Rewriter, first: Run | None, collection: Collection | None, store: Store) -> Documents:

@@ -14,7 +14,7 @@ What a file says is recorded with a run as the whole recipe that came of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -22,7 +22,7 @@ from typing import Any, get_args
 from qrelkit.core.errors import InputError, UnknownName
 from qrelkit.text.han import KINDS
 from qrelkit.text.stopwords import ENGLISH, GERMAN
-from qrelkit.text.tokens import AUTO, WORD, Analyzer, Fold, named
+from qrelkit.text.tokens import ANALYZERS, AUTO, WORD, Analyzer, Fold, named
 
 Given = str | Mapping[str, Any] | Analyzer
 SUFFIXES = (".yaml", ".yml")
@@ -63,7 +63,8 @@ def _own(given: Mapping[str, Any], name: str, where: str) -> Analyzer:
         if key not in READERS and key not in ("name", "like"):
             raise UnknownName(f"entry of an analyzer ({where})", str(key), ["name", "like", *READERS])
     fields = [READERS[key](value, where) for key, value in given.items() if key in READERS]
-    start = named(str(given.get("like", "standard")))
+    like = _one_of("analyzer to start from", given.get("like", "standard"), ANALYZERS, where)
+    start = ANALYZERS[like]
     return replace(start, name=str(given.get("name", name)), **{key: value for field in fields for key, value in field.items()})
 
 
@@ -72,7 +73,7 @@ def _words(value: Any, where: str) -> dict[str, Any]:
 
 
 def _fold(value: Any, where: str) -> dict[str, Any]:
-    return {"fold": _one_of("fold", value, get_args(Fold))}
+    return {"fold": _one_of("fold", value, get_args(Fold), where)}
 
 
 def _possessive(value: Any, where: str) -> dict[str, Any]:
@@ -81,7 +82,7 @@ def _possessive(value: Any, where: str) -> dict[str, Any]:
 
 def _stopwords(value: Any, where: str) -> dict[str, Any]:
     if isinstance(value, str):
-        return {"stopwords": STOPWORDS[_one_of("list of stop words", value, STOPWORDS)]}
+        return {"stopwords": STOPWORDS[_one_of("list of stop words", value, STOPWORDS, where)]}
     return {"stopwords": frozenset(_texts("stopwords", value, where))}
 
 
@@ -89,11 +90,11 @@ def _stemmers(value: Any, where: str) -> dict[str, Any]:
     import Stemmer
 
     names = _texts("stemmers", [value] if isinstance(value, str) else value, where)
-    return {"stemmers": tuple(_one_of("stemmer", name, Stemmer.algorithms()) for name in names)}
+    return {"stemmers": tuple(_one_of("stemmer", name, Stemmer.algorithms(), where) for name in names)}
 
 
 def _han(value: Any, where: str) -> dict[str, Any]:
-    return {"han": _one_of("treatment of Han", value, KINDS)}
+    return {"han": _one_of("treatment of Han", value, KINDS, where)}
 
 
 READERS: Mapping[str, Callable[[Any, str], dict[str, Any]]] = {
@@ -106,9 +107,9 @@ READERS: Mapping[str, Callable[[Any, str], dict[str, Any]]] = {
 }
 
 
-def _one_of(kind: str, value: Any, known: Any) -> str:
-    if value not in known:
-        raise UnknownName(kind, str(value), known)
+def _one_of(kind: str, value: Any, known: Iterable[str], where: str) -> str:
+    if value not in [*known]:
+        raise UnknownName(f"{kind} ({where})", str(value), known)
     return str(value)
 
 

@@ -26,6 +26,7 @@ from qrelkit.core.errors import InputError, UnknownName
 from qrelkit.core.rewriting import Piece
 from qrelkit.text.analyzers import Given, analyzer_of
 from qrelkit.text.best import Found, best
+from qrelkit.text.han import han_characters
 from qrelkit.text.postings import Floats, Postings, count_terms
 from qrelkit.text.ragged import Codes, Ints
 from qrelkit.text.tokens import AUTO, Analyzer
@@ -47,8 +48,8 @@ class Formula:
     idf: Idf = "lucene"
 
     def __post_init__(self) -> None:
-        if not (self.k1 >= 0 and 0 <= self.b <= 1):
-            raise InputError(f"BM25 needs k1 of at least 0 and b from 0 to 1, not k1={self.k1} and b={self.b}")
+        if not (0 <= self.k1 < float("inf") and 0 <= self.b <= 1):
+            raise InputError(f"BM25 needs a finite k1 of at least 0 and b from 0 to 1, not k1={self.k1} and b={self.b}")
         if self.idf not in get_args(Idf):
             raise UnknownName("idf", self.idf, get_args(Idf))
 
@@ -135,8 +136,12 @@ class Index:
         return counts[:, : len(self.idf)], counts @ np.concatenate([self.idf, unseen])
 
     def asked(self, pieces: Sequence[Sequence[Piece]], weighting: Weighting = "bag") -> CSR:
-        """The weight of each term in each query (queries × terms): its counts in the query's pieces, added up."""
-        weights = self._counts(pieces)[:, : len(self.idf)]
+        """The weight of each term in each query (queries × terms): its counts in the query's pieces, added up.
+
+        A query none of whose terms any document has is asked by its Han characters: each stands for the pairs (half each, for a
+        character is in two) or words that have it.
+        """
+        weights = self._by_characters(self._counts(pieces)[:, : len(self.idf)], pieces)
         if weighting == "bag":
             return weights
         lengths = np.asarray(weights.sum(axis=1)).ravel()
@@ -160,6 +165,24 @@ class Index:
         counts = csr_matrix((data, (np.repeat(row, found.lengths), found.items)), shape=(len(pieces), size))
         counts.sort_indices()
         return counts
+
+    def _by_characters(self, weights: CSR, pieces: Sequence[Sequence[Piece]]) -> CSR:
+        """The same with terms for the rows that have none, where Han runs were cut into anything longer than a character."""
+        bare: list[int] = np.flatnonzero(np.diff(weights.indptr) == 0).tolist()
+        if not bare or self.analyzer.han in ("characters", "whole"):
+            return weights
+        from scipy.sparse import csr_matrix
+
+        found = []
+        for row in bare:
+            for character in han_characters(pl.Series([piece.text for piece in pieces[row]], dtype=pl.String)):
+                terms = np.flatnonzero(self.vocabulary.str.contains(character, literal=True).to_numpy())
+                found.append(np.stack([np.full(len(terms), row), terms]))
+        places = np.concatenate([np.zeros((2, 0), np.int64), *found], axis=1)
+        each = np.full(places.shape[1], 0.5 if self.analyzer.han == "pairs" else 1.0, np.float32)
+        weights = (weights + csr_matrix((each, tuple(places)), shape=weights.shape)).tocsr()
+        weights.sort_indices()
+        return weights
 
     def best(self, weights: CSR, depth: int) -> Iterator[Found]:
         """Per query: its row, the documents that score above 0 and not below the `depth`-th best, and their scores.

@@ -76,15 +76,19 @@ def _put(building: Path, folder: Path) -> None:
 
 
 def open_index(folder: Path) -> Index | None:
-    """The index in a folder; None where there is none, or not a whole one of this format."""
+    """The index in a folder; None where there is none, or not a whole one of this format, or its terms were made by another
+    version of a stemmer or segmenter."""
     try:
         said = orjson.loads((folder / MANIFEST).read_bytes())
-        return _opened(folder, said) if said["format"] == FORMAT and said["files"] == _sizes(folder) else None
-    except (OSError, ValueError, KeyError):
+        analyzer = Analyzer.of(said["analyzer"], said["recipe"])
+        same = said["made_with"] == analyzer.made_with  # the query is cut and stemmed by what is installed now
+        whole = said["format"] == FORMAT and said["files"] == _sizes(folder)
+        return _opened(folder, said, analyzer) if whole and same else None
+    except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError):
         return None
 
 
-def _opened(folder: Path, said: dict[str, Any]) -> Index:
+def _opened(folder: Path, said: dict[str, Any], analyzer: Analyzer) -> Index:
     data, indices, indptr, idf, lengths = (
         np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False))
         for name in ("data.csc.index", "indices.csc.index", "indptr.csc.index", "idf", "lengths")
@@ -96,7 +100,7 @@ def _opened(folder: Path, said: dict[str, Any]) -> Index:
         lengths=lengths,
         documents=said["documents"],
         mean=said["mean"],
-        analyzer=Analyzer.of(said["analyzer"], said["recipe"]),
+        analyzer=analyzer,
         formula=Formula(**said["formula"]),
     )
 
@@ -119,7 +123,8 @@ def _write(index: Index, folder: Path) -> None:
     params = PARAMS | {"k1": formula["k1"], "b": formula["b"], "num_docs": len(index)}
     (folder / "params.index.json").write_bytes(orjson.dumps(params))
     said = {"format": FORMAT, "documents": index.documents, "mean": index.mean, "formula": formula}
-    said |= {"analyzer": index.analyzer.name, "recipe": index.analyzer.recipe, "files": _sizes(folder)}
+    said |= {"analyzer": index.analyzer.name, "recipe": index.analyzer.recipe, "made_with": index.analyzer.made_with}
+    said |= {"files": _sizes(folder)}
     (folder / MANIFEST).write_bytes(orjson.dumps(said))
 
 

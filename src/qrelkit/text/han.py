@@ -34,6 +34,12 @@ def pieces(runs: pl.Series, kind: Han) -> tuple[Ragged, pl.Series]:
     return Ragged.of_strings(pl.Series([BETWEEN.join(cut(run)) for run in runs.to_list()], dtype=pl.String).str.split(BETWEEN))
 
 
+def han_characters(texts: pl.Series) -> list[str]:
+    """The Han and kana characters of texts, one after the other, each as often as it stands there."""
+    found = texts.str.normalize("NFKC").str.extract_all(f"[{HAN}]").explode().drop_nulls().to_list()
+    return [character for character in found if character]
+
+
 def segmenter(kind: str) -> Callable[[str], list[str]]:
     """What cuts a text into words. Raises MissingExtra where the package is not installed."""
     module = _imported(kind)

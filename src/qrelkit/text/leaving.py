@@ -17,6 +17,12 @@ from qrelkit.core.records import Document, Image, Query
 MayLeave = Collection[str] | None  # None: everything that route, fields and prompt use
 
 
+def refuse_nothing(may_leave: MayLeave) -> None:
+    """Raises InputError where neither title nor text of a document may leave: for who is shown nothing else of it."""
+    if may_leave is not None and not {"title", "text"} & {*may_leave}:
+        raise InputError(f"may_leave: {', '.join(may_leave) or 'nothing'} leaves nothing of a document; name title or text")
+
+
 def leaving_document(document: Document, may_leave: MayLeave) -> Document:
     """The document with nothing that may not leave. What its text repeats of its title is text."""
     if may_leave is None:

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 import numpy as np
@@ -69,6 +70,12 @@ class Analyzer:
         """The digest of the recipe."""
         return digest_of(self.recipe)
 
+    @property
+    def made_with(self) -> dict[str, str]:
+        """The packages that it asks, with their versions: another one may cut or stem otherwise."""
+        used = [*(["PyStemmer"] if self.stemmers else []), *([self.han] if self.han in ("rjieba", "jieba") else [])]
+        return {name: _version(name) for name in used}
+
     @staticmethod
     def of(name: str, recipe: Mapping[str, Any]) -> Analyzer:
         """The analyzer of a recipe."""
@@ -112,6 +119,13 @@ class Analyzer:
         for name in self.stemmers:
             stems = Stemmer.Stemmer(name).stemWords(stems)
         return pl.Series(stems, dtype=pl.String)
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:  # whoever needs it says so when a text is read
+        return ""
 
 
 def _folded(texts: pl.Series) -> pl.Series:

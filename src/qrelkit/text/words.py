@@ -3,7 +3,7 @@
     texts ──▶ distinct chunks between blanks ──▶ distinct words ──▶ terms         each arrow a Ragged, and they compose
 
 A chunk is looked into once however often it occurs, which is most of the speed: splitting at blanks is cheap, finding words
-is not.
+is not. A regular expression of one's own may hold a blank ("10 mg"), so to it the whole text is one chunk.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import numpy as np
 import polars as pl
 
 from qrelkit.text.ragged import Codes, Ints, Ragged
-from qrelkit.text.tokens import Analyzer
+from qrelkit.text.tokens import ANALYZERS, Analyzer
+
+WITHIN_BLANKS = frozenset(analyzer.pattern for analyzer in ANALYZERS.values())  # what a blank is never a part of
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Words:
 
 def words_of(texts: pl.Series, analyzer: Analyzer) -> tuple[Words, pl.Series]:
     """The words of texts, and the distinct ones as they are written; a missing text has none."""
-    chunks, distinct = Ragged.of_strings(texts.fill_null("").str.split(" "))
+    whole = texts.fill_null("")
+    apart = whole.str.split(" ") if analyzer.pattern in WITHIN_BLANKS else whole.reshape((-1, 1)).arr.to_list()
+    chunks, distinct = Ragged.of_strings(apart)
     words, vocabulary = Ragged.of_strings(analyzer.words(distinct))
     return Words(chunks, words), vocabulary

@@ -56,6 +56,11 @@ def test_queries_come_as_json_lines_where_that_is_asked(tmp_path: Path) -> None:
     assert engine(tmp_path, code, input="jsonl").search(queries("ab"), 2).frame["doc_id"].to_list() == ["AB"]
 
 
+def test_a_program_that_prints_nothing_for_any_query_has_not_answered(tmp_path: Path) -> None:
+    with pytest.raises(Rejected, match=r"command: .*printed nothing for 2 queries; does it read them from its standard input"):
+        engine(tmp_path, "").search(queries("a", "b"), 2)
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_no_query_is_more_than_an_argument_or_a_line(tmp_path: Path, text: str) -> None:
     run = engine(tmp_path, EACH, "{depth}", "{query_id}", "{query}").search(queries(text), 3)

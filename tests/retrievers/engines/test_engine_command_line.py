@@ -86,8 +86,8 @@ def test_a_run_with_failures_is_saved_only_on_request_and_completed_later(
     assert "1 of 5 queries not answered: query q2" in capsys.readouterr().err
     assert not out.exists()
     assert len(part_of(out).read_text(encoding="utf-8").splitlines()) == 1 + 4
-    assert called(folder, "-o", str(out), "--partial") == 0
-    assert "1 queries were not answered, such as q2" in capsys.readouterr().err
+    assert called(folder, "-o", str(out), "--partial") == 4
+    assert "no answer to 1 query, such as q2" in capsys.readouterr().err
     assert sorted(set(qk.read_run(out).frame["query_id"])) == ["q0", "q1", "q3", "q4"]
     server.whenever, before = (lambda text: None), len(server.asked)
     assert called(folder, "-o", str(out)) == 0
@@ -143,6 +143,26 @@ def test_66_configurations_make_66_runs_and_one_pool(folder: Path, server: Searc
     assert len(server.asked) == before
     assert called(folder, "-o", str(folder / "one.trec"), "--only", "hybrid-0.3-0.7") == 0
     assert qk.read_run(folder / "one.trec").tag == "hybrid-0.3-0.7"
+
+
+def test_configurations_that_were_made_are_said_before_one_that_fails(folder: Path, server: SearchServer, capsys: Any) -> None:
+    described(folder, server, template=WEIGHTS.replace("{{ a }}", "{{ 1 / a }}").replace("{{ b }}", "1"), grid={"a": [1, 0]})
+    assert called(folder, "-o", f"{folder / 'runs'}/") == 1
+    said = capsys.readouterr().err
+    assert "Run(es-a1: " in said
+    assert "es-a0: elasticsearch: template: division by zero" in said
+
+
+def test_a_file_that_has_changed_since_a_run_was_made_is_told(folder: Path, server: SearchServer, capsys: Any) -> None:
+    program = folder / "say.py"
+    program.write_text("for n in range(5): print(f'q{n} Q0 d0{n} 1 1 x')", encoding="utf-8")
+    own = {"kind": "command", "argv": [sys.executable, "say.py"], "tag": "own"}
+    (folder / "engine.yaml").write_text(yaml.safe_dump(own), encoding="utf-8")
+    for later_s, told in ((None, False), (-60, False), (60, True)):
+        if later_s is not None:
+            os.utime(program, times=(time.time() + later_s, time.time() + later_s))
+        assert called(folder, "-o", str(folder / "own.trec")) == 0
+        assert ("own: say.py has changed since; --again" in capsys.readouterr().err) == told
 
 
 def test_a_grid_needs_a_folder_and_knows_its_tags(folder: Path, server: SearchServer, capsys: Any) -> None:

@@ -45,6 +45,9 @@ def said(**more: Any) -> dict[str, Any]:
         ({"database": "x"}, "`database:` means nothing for the kind opensearch"),
         ({"paging": {"by": "page"}}, "opensearch has none, offset, after, not 'page'"),
         ({"headers": {"Authorization": "Bearer x"}}, "secrets stay out of the file"),
+        ({"headers": {"X-Algolia-API-Key": "x"}}, "secrets stay out of the file"),
+        ({"params": {"api_key": "x"}}, "params.api_key may be a secret"),
+        ({"params": {"token": "x"}}, "params.token may be a secret"),
         ({"auth": {"user": "a", "password_env": "P", "bearer_env": "B"}}, "two ways"),
         ({"auth": {"password_env": "P"}}, "needs auth.user"),
         ({"timeout_s": 0}, "timeout_s"),
@@ -73,6 +76,13 @@ def test_what_is_wrong_with_an_engine_is_said_before_anything_is_asked(changes: 
     assert told in str(error.value)
     assert "secret@" not in str(error.value)
     assert "=secret" not in str(error.value)
+
+
+def test_parameters_that_only_sound_like_a_secret_are_none() -> None:
+    names = {"keywords": "x", "token_count": 1, "sort_keys": "x", "author": "x"}
+    assert engine_config(said(params=names)).params == names
+    sql = {"kind": "sqlite", "file": "x.db", "template": "SELECT :token", "params": {"token": "{{ query }}"}}
+    assert engine_config(sql).params == {"token": "{{ query }}"}
 
 
 def test_a_file_that_is_no_yaml_says_its_line(tmp_path: Path) -> None:

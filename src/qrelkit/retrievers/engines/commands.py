@@ -19,6 +19,7 @@ from typing import Any
 import orjson
 
 from qrelkit.core.errors import InputError, Rejected, UnknownName, Unreachable
+from qrelkit.core.records import counted
 from qrelkit.formats.trec import run_layout, table
 from qrelkit.retrievers.engines.asking import Manners
 from qrelkit.retrievers.engines.config import EngineConfig
@@ -46,9 +47,12 @@ class Command:
         return Answer(found.get(query_id, []))
 
     async def answers(self, asked: Sequence[Mapping[str, Any]], manners: Manners) -> dict[str, Answer]:
-        """Every query's hits, none for one that the program did not print."""
+        """Every query's hits, none for one that the program did not print; Rejected where it printed nothing for any."""
         lines = b"".join(self._line(variables) for variables in asked)
         said = await manners.ask(lambda: asyncio.to_thread(self._printed, asked[0], lines))
+        if not said.strip() and len(asked) > 1:
+            name, many = Path(self._argv[0]).name, counted(len(asked), "query")
+            raise Rejected(f"{name}: printed nothing for {many}; does it read them from its standard input?", fatal=True)
         found = self._read(said, [variables["query_id"] for variables in asked])
         return {variables["query_id"]: Answer(found.get(variables["query_id"], [])) for variables in asked}
 

@@ -15,6 +15,7 @@ the file names the variables. docs/reference/engines.md has every key.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -124,7 +125,8 @@ _PAGED: Mapping[str, tuple[By, ...]] = {
     "solr": ("none", "offset", "cursor"),
     "http": ("none", "offset", "page", "cursor"),
 }
-_SECRET = ("authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-auth-token")
+_SECRET_HEADER = re.compile(r"authorization|cookie|api-?key|token|secret|password", re.IGNORECASE)
+_SECRET_PARAM = re.compile(r"((api|access|auth|subscription)[-_]?)?(key|token)|password|passwd|secret|auth", re.IGNORECASE)
 
 
 def read_engine_config(path: str | Path) -> EngineConfig:
@@ -187,10 +189,16 @@ def _of_its_kind(config: EngineConfig, where: str) -> None:
 
 
 def _no_secret(config: EngineConfig, where: str) -> None:
-    """Raises InputError for a header that holds a secret, and for a secret without a user or two ways at once."""
+    """Raises InputError for a header or parameter that holds a secret, for a secret without a user, and for two ways at once."""
     for name in config.headers:
-        if name.lower() in _SECRET:
+        if _SECRET_HEADER.search(name):
             raise InputError(f"{where}: headers.{name}: secrets stay out of the file; use `auth:` and an environment variable")
+    for name in config.params if "url" in KEYS[config.kind] else ():
+        if _SECRET_PARAM.fullmatch(name):
+            raise InputError(
+                f"{where}: params.{name} may be a secret, and parameters are written down with every run; "
+                "have it sent as a header, from the environment (`auth: {api_key_env: …, api_key_header: …}`)"
+            )
     auth = config.auth
     ways = [key for key in ("password_env", "api_key_env", "bearer_env") if getattr(auth, key)]
     if len(ways) > 1:

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
 
-from qrelkit.core.errors import InputError, Unreachable
+from qrelkit.core.errors import InputError, Rejected, Unreachable
 from qrelkit.core.records import Query, counted
 from qrelkit.core.run import Run
 from qrelkit.core.wire import digest_of
@@ -97,7 +97,7 @@ class Engine:
         kept = self._kept_for(depth)
         keys = {query.query_id: key_of(query) for query in queries}
         rest = [query for query in queries if keys[query.query_id] not in kept]
-        asked = run_alone(self._ask(rest, keys, kept, depth)) if rest else Asked()
+        asked = self._asked(rest, keys, kept, depth) if rest else Asked()
         self._refuse(asked, len(queries))
         answers = {query_id: found for query_id, key in keys.items() if (found := kept.get(key)) is not None}
         run = run_of(answers, self.name, depth, parent=bool(self.config.parent))
@@ -108,6 +108,12 @@ class Engine:
         else:
             self._kept = None
         return Run(run.frame, run.tag, notes)
+
+    @property
+    def local_files(self) -> list[Path]:
+        """The files beside its own that its answers come from: SQLite's, a command's program."""
+        named = [word for word in (self.config.file, *self.config.argv) if word]
+        return [path for word in named if (path := self._folder / word).is_file()]
 
     def drop_kept(self) -> None:
         """Forgets the answers that were kept: the run that was made of them is there."""
@@ -123,6 +129,15 @@ class Engine:
         if self._kept is None or self._kept.stamp != stamp:
             self._kept = Kept(self._keep, stamp)
         return self._kept
+
+    def _asked(self, queries: Sequence[Query], keys: Mapping[str, str], kept: Kept, depth: int) -> Asked:
+        """Asks; what would go wrong with every query says which configuration it is."""
+        try:
+            return run_alone(self._ask(queries, keys, kept, depth))
+        except InputError as error:
+            raise InputError(f"{self.name}: {error}") from None
+        except Rejected as error:
+            raise Rejected(f"{self.name}: {error}", fatal=error.fatal) from None
 
     async def _ask(self, queries: Sequence[Query], keys: Mapping[str, str], kept: Kept, depth: int) -> Asked:
         way, manners = self._way(), Manners(self.config)
