@@ -42,25 +42,27 @@ def scores(
 
     if not path:
         raise InputError("bench smmile needs --import FILE.csv or --import DIR")
-    found, stopped = import_published(path), ""
+    found, stopped, unjudged = import_published(path), "", 0
     if judge:
-        found, stopped = _judged(found, judge, project, change, budget_usd)
+        found, stopped, unjudged = _judged(found, judge, project, change, budget_usd)
     said = found.json()
     if as_json:
         put_json(said)
     else:
         put_table(COLUMNS, [_row(file) for file in said.get("files", [said])])
         warn(said["corrections"])
-    if stopped:
-        raise typer.Exit(ending(stopped, 0))
+    raise typer.Exit(ending(stopped, unjudged))
 
 
-def _judged(found: Imported, judge: str, project: str, change: Sequence[str], budget_usd: float | None) -> tuple[Imported, str]:
-    """The same with a model's verdicts in place of those beside the files, and why judging stopped early, if it did."""
+def _judged(
+    found: Imported, judge: str, project: str, change: Sequence[str], budget_usd: float | None
+) -> tuple[Imported, str, int]:
+    """The same with a model's verdicts in place of those beside the files, why judging stopped early, if it did, and how many
+    answers have no verdict."""
     from dataclasses import replace
 
-    frame, stopped = verdicts(found.answers.frame, judge, project, change, budget_usd)
-    return replace(found, answers=replace(found.answers, frame=frame)), stopped
+    frame, stopped, unjudged = verdicts(found.answers.frame, judge, project, change, budget_usd)
+    return replace(found, answers=replace(found.answers, frame=frame)), stopped, unjudged
 
 
 def _row(file: Mapping[str, Any]) -> tuple[Any, ...]:

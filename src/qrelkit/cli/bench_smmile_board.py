@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from qrelkit.cli.bench_smmile_run import FOLDER, HUB, REVISION
+from qrelkit.cli import saved
+from qrelkit.cli.bench_smmile_run import HUB, REVISION
 from qrelkit.cli.context import JSON, PROJECT, SET, open_project
 
 if TYPE_CHECKING:
@@ -15,11 +16,14 @@ if TYPE_CHECKING:
     import polars as pl
 
 
+FOLDERS = typer.Option([], "--folder", metavar="DIR", help="A folder benchmark that runs were asked; may be repeated.")
+
+
 def board(
     paths: list[str] = typer.Argument(
         ..., metavar="PATH...", help="Published result files, answers of runs, or folders of them."
     ),
-    folder: str = FOLDER,
+    folders: list[str] = FOLDERS,
     hub: str = HUB,
     revision: str = REVISION,
     judge: str = typer.Option("", "--judge", metavar="MODEL", help="Have a model judge the open answers (provider:name)."),
@@ -40,21 +44,23 @@ def board(
     from qrelkit.cli.output import put_json, say, warn
     from qrelkit.core.files import write_whole
 
-    found, stopped = made(paths, [problems_of(folder, hub, revision)] if folder or hub else []), ""
+    rules = saved.rules(project)
+    problems = [problems_of(folder, "", "", rules) for folder in folders]
+    problems += [problems_of("", hub, revision, rules)] if hub else []
+    found, stopped, unjudged = made(paths, problems, seed=seed), "", 0
     if judge:
-        frame, stopped = verdicts(found.answers, judge, project, change, budget_usd)
+        frame, stopped, unjudged = verdicts(found.answers, judge, project, change, budget_usd)
         found = replace(found, answers=frame)
-    said = found.json(seed)
+    said = found.json()
     if page:
-        write_whole(found.html(seed).encode("utf-8"), Path(page))
+        write_whole(found.html().encode("utf-8"), Path(page))
         say(f"the page is in {page}")
     if as_json:
         put_json(said)
     else:
         _show(said)
-        warn(found.corrections)
-    if stopped:
-        raise typer.Exit(ending(stopped, 0))
+        warn(said["corrections"])
+    raise typer.Exit(ending(stopped, unjudged))
 
 
 def _show(said: Mapping[str, Any]) -> None:
@@ -75,8 +81,8 @@ def _rows(dataset: str, said: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
 
 def verdicts(
     frame: pl.DataFrame, judge: str, project: str, change: Sequence[str], budget_usd: float | None
-) -> tuple[pl.DataFrame, str]:
-    """The answers with a model's verdicts, and why judging stopped early, if it did."""
+) -> tuple[pl.DataFrame, str, int]:
+    """The answers with a model's verdicts, why judging stopped early, if it did, and how many answers have no verdict."""
     from qrelkit.bench.smmile.judged import AnswerJudge, cases_of, judge_answers
     from qrelkit.cli.output import progress
 
@@ -86,4 +92,4 @@ def verdicts(
             dials: dict[str, Any] = {"at_once": opened.at_once, "budget_usd": opened.budget_usd(), "terms": opened.terms()}
             models = {model.name: model}
             done = judge_answers(frame, AnswerJudge(model.name), store=opened.store, models=models, progress=show, **dials)
-    return done.frame, done.tally.stopped
+    return done.frame, done.tally.stopped, done.unreadable

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from qrelkit.bench.smmile.problems import Problems
     from qrelkit.bench.smmile.running import Ran
     from qrelkit.core.doors import Model
+    from qrelkit.project.config import Config
     from qrelkit.project.project import Project
 
 FOLDER = typer.Option("", "--folder", metavar="DIR", help="A folder benchmark: problems.jsonl and its images.")
@@ -52,7 +53,7 @@ def run(
     from qrelkit.core.wire import Settings, Shrink
 
     with open_project(project, change, budget_usd=budget_usd, seed=seed) as opened:
-        problems = problems_of(folder, hub, revision, opened, limit)
+        problems = problems_of(folder, hub, revision, opened.config, limit)
         say(f"{problems!r}")
         models = opened.models(model)
         (name,) = models
@@ -74,8 +75,9 @@ def run(
     raise typer.Exit(ending(runs[-1].tally.stopped, unanswered))
 
 
-def problems_of(folder: str, hub: str, revision: str, opened: Project | None = None, limit: int | None = None) -> Problems:
-    """The benchmark that options name; what was left out of it is said."""
+def problems_of(folder: str, hub: str, revision: str, rules: Config, limit: int | None = None) -> Problems:
+    """The benchmark that options name; what was left out of it is said. Raises InputError for the hub where `rules` let nothing
+    but this machine be asked."""
     from dataclasses import replace
 
     from qrelkit.bench.smmile.folder import read_folder
@@ -85,7 +87,7 @@ def problems_of(folder: str, hub: str, revision: str, opened: Project | None = N
 
     if bool(folder) == bool(hub):
         raise InputError("name one benchmark: --folder DIR, or --hub SMMILE")
-    if hub and opened is not None and opened.config.local_only:
+    if hub and rules.local_only:
         raise InputError(f"--hub {hub}: it is fetched from another machine, and local_only is set; take a folder")
     problems = from_hub(hub, revision) if hub else read_folder(Path(folder))
     if left := cast(list[str], problems.notes.get("without_image", [])):

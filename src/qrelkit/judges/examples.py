@@ -53,7 +53,8 @@ def draw_examples(qrels: Qrels, collection: Collection, query_ids: Sequence[str]
     examples that are all of other queries."""
     if draw.noise and draw.rule != "same_query":
         raise InputError(f"examples: noise is pairs of other queries, as all examples of rule {draw.rule} are; take same_query")
-    there = qrels.graded.filter(collection.contains(qrels.graded["doc_id"]))
+    there = qrels.graded
+    there = there.filter(collection.contains(there["doc_id"]))
     judged = there.filter(pl.col("grade").is_in(draw.grades)) if draw.grades else there
     if draw.rule == "other_queries":
         shared = _load(_in_turn(judged, draw), collection)

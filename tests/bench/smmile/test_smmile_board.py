@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from qrelkit.bench.smmile.board import Board, board
+from qrelkit.bench.smmile.printed import printed
 
 MODES = {"0-shot": "zero-shot", "ICL": "icl"}
 
@@ -121,6 +122,33 @@ def test_another_revision_stands_apart_and_corrections_are_said(said: dict[str, 
     assert "API errors" in text
 
 
+def test_the_shipped_tables_are_the_printed_ones(expected: dict[str, Any]) -> None:
+    names = {"llm_judge": "judge", "exact_match": "exact", "mcqa": "choice"}
+    datasets = {"Table 1": "SMMILE", "Table 2": "SMMILE++"}
+    theirs = {
+        (datasets[row["table"]], row["model"], row["mode"], names[row["metric"]]): (row["paper_mean"], row["paper_sd"])
+        for row in expected["paper_tables"]
+    }
+    text_only = {"0-shot": "blind", "ICL": "text-icl"}
+    ours = {key: value[1:] for key, value in printed().items()}
+    assert ours == {
+        (dataset, model, (text_only if "textonly" in model else MODES)[mode], metric): value
+        for (dataset, model, mode, metric), value in theirs.items()
+    }
+
+
+def test_a_printed_figure_that_is_not_in_the_file_is_corrected(said: dict[str, Any]) -> None:
+    found = [line for line in said["corrections"] if "prints" in line]
+    assert found == ["SMMILE/result_random_ICL.csv: Table 1 prints 27.86 % (judge), the file holds 26 of 111 (23.42 %)"]
+
+
+def test_zero_of_111_is_not_certain(said: dict[str, Any]) -> None:
+    # Wilson's upper end of 0 of n is z²/(n + z²)
+    found = cell(said["datasets"]["SMMILE"]["accuracy"], model="gpt-4o", mode="zero-shot", metric="exact")
+    assert (found["correct"], found["micro"]["low"]) == (0, 0)
+    assert found["micro"]["high"] == pytest.approx(1.96**2 / (111 + 1.96**2), abs=1e-5)
+
+
 def test_all_of_it_is_json(said: dict[str, Any]) -> None:
     assert orjson.loads(orjson.dumps(said)) == said
 
@@ -129,5 +157,7 @@ def test_the_page_says_the_published_figure_beside_the_counts(whole: Board) -> N
     page = whole.html()
     assert "55 of 111 (49.55 %)" in page
     assert "published 49.88 ± 4.69" in page
+    assert page.count("published 29.58") == 1, "qwen7B is in Table 1 beside files of the other revision"
+    assert page.count("published 26.30") == 1, "the majority of the other revision was made here"
     assert "order of the examples" in page
     assert "<script" not in page

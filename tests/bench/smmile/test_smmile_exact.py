@@ -45,10 +45,12 @@ def test_no_answer_is_wrong_and_never_null() -> None:
 def test_what_is_no_answer_is_neither_right_nor_wrong_in_statistics() -> None:
     frame = pl.DataFrame(
         {
-            "problem_id": ["a", "b", "c"],
-            "base_id": ["a", "b", "c"],
-            "status": ["answered", "api_error", "answered"],
-            "verdict": [1, 0, None],
+            "problem_id": ["a", "b", "c", "d"],
+            "base_id": ["a", "b", "c", "d"],
+            "status": ["answered", "api_error", "answered", "answered"],
+            "answer": ["yes", None, "no", None],
+            "verdict": [1, 0, None, None],
         }
     )
-    assert correct_of(frame, "verdict")["correct"].to_list() == [True, None, None]
+    found = correct_of(frame, "verdict")
+    assert found.select("problem_id", "correct").rows() == [("a", True), ("b", None), ("d", False)]  # c: the judge was not heard

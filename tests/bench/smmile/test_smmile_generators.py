@@ -15,7 +15,7 @@ from qrelkit.bench.smmile.ordering import order
 from qrelkit.bench.smmile.plusplus import orders, plusplus
 from qrelkit.bench.smmile.problems import Problem, Problems
 from qrelkit.bench.smmile.transcripts import problems_from
-from qrelkit.core.errors import InputError, Mismatch
+from qrelkit.core.errors import InputError, Mismatch, UnknownName
 
 
 def answers(made: Problem) -> str:
@@ -151,6 +151,15 @@ def test_likeness_by_text_looks_at_the_question_and_not_at_the_gold_answer() -> 
     made = problem("q", ["3 q", "x", "and so on", "gold"])
     found = order(Problems(name="one", revision="", problems=[made]), "similar-last").problems[0]
     assert answers(found) == "and so on x 3 q"
+
+
+def test_what_a_generator_does_not_know_is_refused() -> None:
+    with pytest.raises(UnknownName, match="likeness"):
+        order(three(), "similar-last", by="sound")  # type: ignore[arg-type]
+    with pytest.raises(UnknownName, match="draw of noise"):
+        noise(three(), draw="some")  # type: ignore[arg-type]
+    with pytest.raises(UnknownName, match="place of noise"):
+        noise(three(), where="middle")  # type: ignore[arg-type]
 
 
 def test_likeness_by_image_puts_an_equal_picture_first() -> None:

@@ -187,6 +187,13 @@ def test_what_is_no_result_file_is_refused_with_the_reason(tmp_path: Path, name:
         read_published(write(tmp_path / name, row))
 
 
+def test_a_file_without_rows_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "result_m_ICL.csv"
+    path.write_text("problem_id,final_question,true_answer,generated_answer\n", encoding="utf-8")
+    with pytest.raises(InputError, match="no row below its header"):
+        read_published(path)
+
+
 def test_a_problem_twice_and_a_folder_without_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="problem 'p1' is there twice"):
         read_published(write(tmp_path / "result_m_ICL.csv", OPEN, OPEN))

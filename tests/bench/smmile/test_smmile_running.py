@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from bench.smmile.small_benchmark import problem, three
@@ -108,6 +110,25 @@ def test_a_file_that_was_changed_says_so(tmp_path: Path) -> None:
         write_answers(ran, tmp_path / "a.csv")
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda f: f.head(0), "holds no answer"),
+        (lambda f: pl.concat([f, f.head(1)]), "problem 'a' is answered twice"),
+        (lambda f: f.with_columns(mode=pl.lit("foo")), "mode 'foo'"),
+        (lambda f: f.with_columns(status=pl.lit("fine")), "status 'fine'"),
+    ],
+)
+def test_answers_that_no_run_writes_are_refused(
+    change: Callable[[pl.DataFrame], pl.DataFrame], says: str, tmp_path: Path
+) -> None:
+    ran, _ = done(SAYS)
+    path = tmp_path / "answers.parquet"
+    change(ran.answers.frame).write_parquet(path)
+    with pytest.raises(InputError, match=says):
+        read_answers(path)
+
+
 def test_names_of_files_differ_where_anything_else_does() -> None:
     names = [file_name(done(SAYS, **how)[0]) for how in ({}, {"mode": "zero-shot"}, {"seed": 1}, {"form": "choice"})]
     assert len(set(names)) == 4
@@ -173,7 +194,11 @@ def test_a_dry_run_asks_nothing(folder: Path, capsys: Capture) -> None:
 
 def test_a_budget_without_prices_is_refused_and_limit_takes_the_first(folder: Path, capsys: Capture) -> None:
     assert "a budget needs prices" in call(capsys, *RUN, "--budget-usd", "1").err
-    assert call(capsys, *RUN, "--limit", "2", "--json").json[0]["problems"] == 2
+    whole = call(capsys, *RUN, "--json").json[0]["file"]
+    first = call(capsys, *RUN, "--limit", "2", "--json").json[0]
+    assert first["problems"] == 2
+    assert read_answers(folder / "smmile" / first["file"]).frame.height == 2
+    assert read_answers(folder / "smmile" / whole).frame.height == 12, "the whole run is still there"
 
 
 def test_failures_end_with_4(folder: Path, capsys: Capture) -> None:
@@ -184,6 +209,13 @@ def test_failures_end_with_4(folder: Path, capsys: Capture) -> None:
 
 def test_images_that_may_not_leave_stop_the_command(folder: Path, capsys: Capture) -> None:
     assert "which may not leave" in call(capsys, *RUN, "--set", "may_leave=[text]").err
+
+
+def test_the_hub_is_not_asked_where_nothing_may_leave(folder: Path, capsys: Capture) -> None:
+    Path("qrelkit.yaml").write_text("local_only: true\n", encoding="utf-8")
+    for words in (("make", "--plusplus", "-o", "x"), ("board", "smmile"), ("run", "--model", "scripted:script.yaml")):
+        said = call(capsys, "bench", "smmile", *words, "--hub", "SMMILE")
+        assert (said.code, "local_only is set" in said.err) == (1, True), said.err
 
 
 def test_generators_write_folders_that_can_be_run(folder: Path, capsys: Capture) -> None:

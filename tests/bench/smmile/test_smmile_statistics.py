@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 
 import polars as pl
 import pytest
@@ -10,10 +11,8 @@ import pytest
 from qrelkit.bench.smmile.problems import Problem, Problems, Triplet
 from qrelkit.bench.smmile.statistics import (
     accuracy,
-    by_nearest,
     facts,
     mcnemar,
-    means_over_models,
     order_free,
     paired,
     recency,
@@ -128,22 +127,83 @@ def test_recency_is_paired_within_bases() -> None:
 
 
 def test_spread_over_the_orders_of_a_base() -> None:
-    assert spread(permuted()) == {"bases": 2, "mixed": 0.5, "sd": 0.25}  # a: sd ½, b: 0
-    assert spread(rows({"a": [True]}))["bases"] == 0
+    found = spread(permuted())  # a: mixed, sd ½; b: right in both, sd 0
+    assert (found["mixed"].value, found["sd"].value, found["sd"].n) == (0.5, 0.25, 2)
+    assert found["mixed"].high == wilson(1, 2).high
+    assert math.isnan(spread(rows({"a": [True]}))["mixed"].value)
 
 
 def test_strata_have_their_n_and_say_where_it_is_small() -> None:
     found = strata(permuted(), "last_matches")
     assert found.select("last_matches", "n", "bases", "correct", "few").rows() == [(False, 3, 3, 2, True), (True, 3, 3, 2, True)]
-    assert by_nearest(permuted())["nearest_match"].to_list() == [1, 2, None]
+    assert strata(permuted(), "nearest_match")["nearest_match"].to_list() == [1, 2, None]
+
+
+def test_strata_are_the_accuracies_of_their_rows_within_every_group() -> None:
+    """Against `accuracy`, one group and stratum after the other: the plain version of one pass over all columns."""
+    chance = random.Random(3)
+    made = [
+        {
+            "problem_id": f"{base}_{i}",
+            "base_id": f"b{base}",
+            "kind": chance.choice(["x", "y", None]),
+            "model": model,
+            "correct": chance.choice([True, False, None]),
+        }
+        for model in ("m", "n")
+        for base in range(20)
+        for i in range(chance.randint(1, 4))
+    ]
+    frame = pl.DataFrame(made)
+    found = strata(frame, "kind", ["model"])
+    assert found.height == 6
+    for row in found.iter_rows(named=True):
+        part = frame.filter((pl.col("model") == row["model"]) & pl.col("kind").eq_missing(pl.lit(row["kind"])))
+        one = accuracy(part)
+        assert (row["n"], row["bases"], row["correct"]) == (one.n, one.bases, one.correct)
+        ends = (one.micro.value, one.micro.low, one.micro.high)
+        assert (row["accuracy"], row["low"], row["high"]) == pytest.approx(ends, abs=1e-12)
+
+
+def test_bases_that_are_all_alike_do_not_make_an_interval_of_no_width() -> None:
+    # 0 of 4 rows in 2 bases: Wilson's of 0 of 2, as if each base were one row
+    none = accuracy(rows({"a": [False, False], "b": [False, False]}))
+    assert (none.se_clustered, none.micro.low) == (0, 0)
+    assert none.micro.high == none.macro.high == wilson(0, 2).high
+    # every base half right, 3 bases of 2: Wilson's of ½ in 3
+    half = accuracy(rows({name: [True, False] for name in "abc"}))
+    n, z = 3, 1.959963984540054
+    assert half.micro.high == pytest.approx(0.5 + z / (1 + z * z / n) * math.sqrt(0.25 / n + z * z / (4 * n * n)))
+    single = accuracy(rows({"a": [True], "b": [False], "c": [False]}))
+    assert (single.micro.low, single.micro.high) == (single.iid.low, single.iid.high), "one row per base: nothing to cluster"
+
+
+def test_a_difference_that_is_the_same_everywhere_has_no_interval() -> None:
+    same = rows({"a": [True], "b": [False]})
+    found = paired(same, same).difference
+    assert (found.value, math.isnan(found.low)) == (0, True)
+    assert "same in every base" in found.reason
 
 
 def test_the_control_deals_answers_anew_inside_each_base() -> None:
-    found = order_free(permuted(), draws=400, seed=1)
+    found = order_free(permuted(), "last_matches", draws=400, seed=1)
     # of a the difference is +1 or −1, of b always 0: the mean is ±½
     assert set(found.tolist()) == {0.5, -0.5}
     assert abs(found.mean()) < 0.1
 
 
-def test_headline_means() -> None:
-    assert means_over_models([(20, 30, 100), (0, 10, 100)]) == (10.0, 50.0)
+def test_the_control_is_of_the_place_that_is_asked_about() -> None:
+    """One base of six orders, one right: two last demonstrations match, one first one does.
+
+    last: the right one is among the two (½ − 0) with 1/3, else 0 − ¼; first: 1 with 1/6, else −1/5."""
+    orders = [("yes", "no"), ("no", "yes"), ("no", "no", "yes"), ("no", "yes", "no")]
+    orders += [("no", "yes", "no", "no"), ("no", "no", "yes", "no")]
+    problems = [problem(f"a{i}", *answers, base="a") for i, answers in enumerate(orders)]
+    known = pl.DataFrame({"problem_id": [p.problem_id for p in problems], "correct": [True] + 5 * [False]})
+    frame = facts(Problems(name="x", revision="1", problems=problems)).join(known, on="problem_id")
+    last, first = (order_free(frame, by, draws=3000, seed=2) for by in ("last_matches", "first_matches"))
+    assert set(last.round(12).tolist()) == {0.5, -0.25}
+    assert (last > 0).mean() == pytest.approx(1 / 3, abs=0.03)
+    assert set(first.round(12).tolist()) == {1.0, -0.2}
+    assert (first > 0).mean() == pytest.approx(1 / 6, abs=0.03)
+    assert math.isnan(order_free(frame.filter(pl.col("last_matches")), "last_matches", draws=3)[0])

@@ -16,6 +16,7 @@ from qrelkit.core.errors import Mismatch
 Mode = Literal["zero-shot", "icl", "text-icl", "blind", "wrong-image"]
 MODES: tuple[Mode, ...] = ("zero-shot", "icl", "text-icl", "blind", "wrong-image")
 Form = Literal["open", "choice"]
+WHOSE = ("dataset", "revision", "model", "mode", "form", "problem_id")  # there is one answer of each
 STATUSES = ("answered", "refused", "truncated", "oversize_image", "api_error", "empty")
 
 SCHEMA = {

@@ -31,5 +31,10 @@ def with_exact(frame: pl.DataFrame) -> pl.DataFrame:
 
 def correct_of(frame: pl.DataFrame, how: str) -> pl.DataFrame:
     """Rows as `statistics` takes them: problem_id, base_id and `correct`, null where the model gave no answer to be right or
-    wrong. `how` is a column of 0/1 or Booleans: exact_flexible, exact_strict, choice_correct, verdict."""
-    return frame.select("problem_id", "base_id", correct=pl.when(COMPLETED).then(pl.col(how).cast(pl.Boolean)))
+    wrong. `how` is a column of 0/1 or Booleans: exact_flexible, exact_strict, choice_correct, verdict.
+
+    An answer that a judge gave no verdict on is no row: it is neither right nor wrong, nor was it missing."""
+    if how == "verdict":
+        frame = frame.filter(~(COMPLETED & pl.col("answer").is_not_null() & pl.col("verdict").is_null()))
+    right = pl.col(how).cast(pl.Boolean).fill_null(False)
+    return frame.select("problem_id", "base_id", correct=pl.when(COMPLETED).then(right))

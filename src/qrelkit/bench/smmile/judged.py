@@ -25,6 +25,7 @@ from qrelkit.text.prompt import Prompt, read_prompt
 SAMPLING = Settings(temperature=0.0, max_tokens=256)
 Outcome = Literal["judged", "unreadable", "refused", "truncated", "failed"]
 CASE = ("question", "gold", "answer")
+_OPEN = COMPLETED & (pl.col("form") == "open")
 _THOUGHT = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
 
 
@@ -38,8 +39,8 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """`frame` is the answers with `verdict` (1, 0, null) and `verdict_outcome` (null where nobody was asked: no open answer);
-    `unreadable` counts rows whose verdict is null though they were asked."""
+    """`frame` is the answers with `verdict` (1, 0, null), `verdict_by` and `verdict_outcome` (both null where there is no open
+    answer to judge); `unreadable` counts answers that have no verdict."""
 
     frame: pl.DataFrame
     judge: str
@@ -120,25 +121,29 @@ def judge_answers(
     told = cases.with_columns(
         pl.Series("verdict", [v.value for v in verdicts], dtype=pl.Int8),
         pl.Series("verdict_outcome", [v.outcome for v in verdicts], dtype=pl.String),
+        verdict_by=pl.lit(judge.model),
         form=pl.lit("open"),
         status=pl.lit("answered"),
     )
-    kept = frame.drop("verdict", "verdict_outcome", strict=False)
+    kept = frame.drop("verdict", "verdict_by", "verdict_outcome", strict=False)
     judged = kept.join(told, on=[*CASE, "form", "status"], how="left", maintain_order="left")
-    asked = pl.col("verdict_outcome").is_not_null()
-    unreadable = judged.filter(asked & pl.col("verdict").is_null()).height
-    return Judged(frame=judged, judge=judge.model, unreadable=unreadable, tally=tally)
+    return Judged(frame=judged, judge=judge.model, unreadable=unjudged(judged).height, tally=tally)
 
 
 def cases_of(frame: pl.DataFrame) -> pl.DataFrame:
     """The distinct open answers that there are: question, gold, answer."""
-    answered = frame.filter(COMPLETED & (pl.col("form") == "open"))
-    return answered.select(CASE).drop_nulls("answer").unique(maintain_order=True)
+    return frame.filter(_OPEN).select(CASE).drop_nulls("answer").unique(maintain_order=True)
 
 
 def violations(frame: pl.DataFrame) -> pl.DataFrame:
     """Rows that a judge called wrong although they match exactly (flexible): a judge cannot be trusted that has many."""
     return with_exact(frame).filter(pl.col("exact_flexible") & (pl.col("verdict") == 0))
+
+
+def unjudged(frame: pl.DataFrame) -> pl.DataFrame:
+    """Open answers without a verdict: the judge was not heard or not understood, or never asked. They are neither right nor
+    wrong."""
+    return frame.filter(_OPEN & pl.col("answer").is_not_null() & pl.col("verdict").is_null())
 
 
 def _of_case(judge: AnswerJudge, case: tuple[str, str, str]) -> Flow[tuple[tuple[str, str, str], Verdict]]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 from qrelkit.bench.smmile.manifest import derived
 from qrelkit.bench.smmile.problems import Problem, Problems, Triplet
-from qrelkit.core.errors import InputError
+from qrelkit.core.errors import InputError, UnknownName
 
 Draw = Literal["random", "same"]
 Where = Literal["first", "last", "random"]
@@ -31,9 +31,13 @@ def noise(
 ) -> Problems:
     """Each problem with `n` more demonstrations, under its own id.
 
-    `where`: before all, after all, anywhere (each by itself), or so many places from the front. Of a base problem's variants
-    only the first gives. Raises InputError where a problem has fewer than `n` to draw from.
+    `where`: before all, after all, anywhere (each by itself), or so many places from the front, after all where there are fewer.
+    Of a base problem's variants only the first gives. Raises InputError where a problem has fewer than `n` to draw from.
     """
+    if draw not in get_args(Draw):
+        raise UnknownName("draw of noise", draw, get_args(Draw))
+    if isinstance(where, str) and where not in get_args(Where):
+        raise UnknownName("place of noise", where, get_args(Where))
     if n < 1 or (isinstance(where, int) and where < 0):
         raise InputError(f"noise: at least one demonstration, at a place from 0 on; not {n} at {where}")
     pools = _donors(problems, tag if draw == "same" else "")

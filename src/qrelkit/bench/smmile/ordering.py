@@ -28,6 +28,7 @@ from qrelkit.core.records import Image
 Rule = Literal["similar-first", "similar-last", "match-first", "match-last", "mismatch-first", "mismatch-last"]
 RULES: tuple[Rule, ...] = get_args(Rule)
 By = Literal["text", "image"]
+BYS: tuple[By, ...] = get_args(By)
 SIDE_PX = 16
 _WORD = re.compile(r"\w+")
 
@@ -38,8 +39,9 @@ def order(problems: Problems, rule: Rule, *, by: By = "text") -> Problems:
     Likeness `by` text is the cosine of the sets of words of the query's question and of the demonstration's question and
     answer; the query's own answer is not looked at. By image it is the correlation of two greyscale thumbnails of 16 × 16.
     """
-    if rule not in RULES:
-        raise UnknownName("order of demonstrations", rule, RULES)
+    for kind, name, known in (("order of demonstrations", rule, RULES), ("likeness", by, BYS)):
+        if name not in known:
+            raise UnknownName(kind, name, known)
     kind, _, end = rule.partition("-")
     if kind == "similar":
         if by == "image" and problems.text_only:

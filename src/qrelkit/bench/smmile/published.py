@@ -29,10 +29,11 @@ from qrelkit.core.records import counted
 from qrelkit.core.wire import digest_of
 from qrelkit.formats.tables import read_table
 
+PUBLISHED = "published"  # whose verdicts lie beside the files: Llama 3.3 70B
 REVISION = "published"  # of the problems that most published files, and SMMILE++, were run on
 ERROR = "ERROR"  # what the published scripts wrote where no reply came, and counted as wrong
 NOT_EXTRACTED = ("EXTRACTION_FAILED", ERROR, "")
-EXTRA = {"verdict": pl.Int8, "stored_correct": pl.Boolean, "error": pl.String, "cut": pl.Boolean}
+EXTRA = {"verdict": pl.Int8, "verdict_by": pl.String, "stored_correct": pl.Boolean, "error": pl.String, "cut": pl.Boolean}
 _NAME = re.compile(r"result_(?P<model>.+)_(?P<mode>0-shot|ICL)(?:_(?P<form>open|mcqa))?\.csv", re.IGNORECASE)
 _PERMUTED = r"_perm_\d+$"
 _REPLY = r"(?s)\A(?:USER:.*ASSISTANT: ?|system\n.*\nassistant\n)(.*)\z"
@@ -44,6 +45,10 @@ _COLUMNS = {
     "answer": ("generated_answer",),
     "text": ("full_response",),
     "stored_correct": ("is_correct",),
+}
+_HARNESS = {  # model and mode: what the published scripts did to it
+    ("gpt-4o", "icl"): "the answers of the demonstrations were sent in the role of the system, not of the assistant",
+    ("MedVLM-R1", "icl"): "the demonstrations were sent without their images",
 }
 _ERRORS = (  # kind, what its text has, status
     ("content filter", r"(?i)content_filter|ResponsibleAI", "refused"),
@@ -63,7 +68,7 @@ def files_of(folder: str | Path) -> list[Path]:
 
 
 def read_published(path: str | Path) -> Answers:
-    """One published file: SCHEMA's columns, and `verdict` (1 or 0 of the judge file beside it, null without one),
+    """One published file: SCHEMA's columns, and `verdict` (1 or 0 of the judge file beside it, null without one), `verdict_by`,
     `stored_correct` (its own `is_correct`), `error` (what kind, where the file has an error for a reply) and `cut` (the stored
     answer is only the beginning of what the model said).
 
@@ -76,6 +81,8 @@ def read_published(path: str | Path) -> Answers:
     if "correct_option" in table.columns or "correct_letter" in table.columns:
         form = "choice"
     frame = _columns(table, form, path)
+    if not frame.height:
+        raise InputError(f"{path}: has no row below its header")
     if twice := frame.filter(frame["problem_id"].is_duplicated())["problem_id"].head(1).to_list():
         raise InputError(f"{path}: problem {twice[0]!r} is there twice")
     frame = _with_status(frame, form)
@@ -90,7 +97,9 @@ def read_published(path: str | Path) -> Answers:
         shown=pl.lit(None, pl.String),
         source=pl.lit(source),
     )
-    frame = frame.join(_verdicts(path), on="problem_id", how="left", maintain_order="left")
+    frame = frame.join(_verdicts(path), on="problem_id", how="left", maintain_order="left").with_columns(
+        verdict_by=pl.when(pl.col("verdict").is_not_null()).then(pl.lit(PUBLISHED))
+    )
     return Answers(frame=frame.select(*SCHEMA, *EXTRA), corrections=tuple(corrections_of(frame, source)))
 
 
@@ -167,6 +176,8 @@ def corrections_of(frame: pl.DataFrame, name: str) -> list[str]:
         )
     if cut := frame.filter("cut").height:
         found.append(f"{name}: in {counted(cut, 'row')} the stored answer ends in the middle of what was said; scored as stored")
+    if (did := _HARNESS.get((frame["model"][0], frame["mode"][0]))) and frame["revision"][0].startswith(REVISION):
+        found.append(f"{name}: {did}")
     return found
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import polars as pl
 
-from qrelkit.bench.smmile.answers import SCHEMA, STATUSES, Answers
+from qrelkit.bench.smmile.answers import MODES, SCHEMA, STATUSES, WHOSE, Answers
 from qrelkit.bench.smmile.choice import with_choice_score
 from qrelkit.bench.smmile.exact import COMPLETED, with_exact
 from qrelkit.bench.smmile.flows import Asking
@@ -177,14 +177,23 @@ def read_answers(path: Path) -> Answers:
         raise InputError(f"{path}: holds no answers as a run writes them ({str(error).splitlines()[0]})") from None
     if frame["problem_id"].null_count() or frame["status"].null_count():
         raise InputError(f"{path}: holds no answers as a run writes them (rows without problem_id or status)")
+    if not frame.height:
+        raise InputError(f"{path}: holds no answer")
+    for column, known in (("mode", MODES), ("form", ("open", "choice")), ("status", STATUSES)):
+        if other := frame.filter(~pl.col(column).is_in(known))[column].head(1).to_list():
+            raise InputError(f"{path}: {column} {other[0]!r} is none that a run writes; known: {', '.join(known)}")
+    if (twice := frame.filter(frame.select(*WHOSE).is_duplicated())).height:
+        raise InputError(f"{path}: problem {twice['problem_id'][0]!r} is answered twice by {twice['model'][0]}")
     edited = () if read_sidecar(path) else (f"{path.name}: has no manifest, or was changed after it was written",)
     return Answers(frame=frame, corrections=edited)
 
 
 def file_name(ran: Ran) -> str:
-    """The name of a run's file: benchmark, model, mode, form and the settings' digest, in characters that every name may have."""
+    """The name of a run's file: benchmark, model, mode, form and the settings' digest, in characters that every name may have.
+    Where only the first problems were asked it says how many, so that the file of a whole run stays."""
     benchmark = f"{ran.problems.name}@{ran.problems.revision[:12]}"
-    words = (benchmark, ran.asking.model, ran.asking.mode, ran.asking.form, ran.asking.key[:8])
+    limited = (f"first-{len(ran.problems)}",) if "limit" in ran.problems.notes else ()
+    words = (benchmark, ran.asking.model, ran.asking.mode, ran.asking.form, ran.asking.key[:8], *limited)
     return "_".join("".join(c if c.isalnum() or c in "+.-@" else "-" for c in word) for word in words) + ".jsonl"
 
 

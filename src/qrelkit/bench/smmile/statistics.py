@@ -3,7 +3,9 @@
     rows: problem_id, base_id, correct (Boolean, null where there was no answer to be right or wrong), and what splits them
 
 Rows of one base problem share their query and their demonstrations, so the unit of every interval is the base problem; the
-i.i.d. interval stands beside it only to show what would be claimed without.
+i.i.d. interval stands beside it only to show what would be claimed without. A share has t's interval with the clustered standard
+error; where every base has one row, or where all bases have the same share, so that they show no variance to go by, it is
+Wilson's with the bases as units. A difference that is the same in every base has no interval.
 """
 
 from __future__ import annotations
@@ -22,13 +24,14 @@ from qrelkit.core.records import Estimate
 
 Z = 1.959963984540054  # of a 95 % interval
 FEW = 10  # rows of a stratum below which its accuracy says little
+ALIKE = 1e-9  # a standard error below is rounding
 
 
 @dataclass(frozen=True, kw_only=True)
 class Accuracy:
-    """Integer counts, and what follows from them. `micro` counts rows (interval clustered by base problem), `macro` the bases
-    alike, `iid` is micro with Wilson's interval as if rows were independent, `completed` is micro over the rows that have an
-    answer; `bases` is the number of base problems."""
+    """Integer counts, and what follows from them. `micro` counts rows (interval by base problem), `macro` the bases alike, `iid`
+    is micro with Wilson's interval as if rows were independent, `completed` is micro over the rows that have an answer; `bases`
+    is the number of base problems."""
 
     correct: int
     n: int
@@ -93,7 +96,7 @@ def accuracy(rows: pl.DataFrame) -> Accuracy:
     """How many are right, with rows that have no answer counted as wrong (and, in `completed`, left out).
 
     The clustered standard error is √(G/(G−1) · Σ_g (Σ_i (y_i − ȳ))²) / n over G bases, with t of G − 1 degrees of freedom; of a
-    single base there is none. Source: Cameron, Miller 2015, eq. 11 with a mean as the only regressor.
+    single base with several rows there is none. Source: Cameron, Miller 2015, eq. 11 with a mean as the only regressor.
     """
     y = rows["correct"].fill_null(False).cast(pl.Float64).to_numpy()
     group = _codes(rows["base_id"])
@@ -115,8 +118,8 @@ def accuracy(rows: pl.DataFrame) -> Accuracy:
         n=n,
         unanswered=int((~answered).sum()),
         bases=bases,
-        micro=_by_t(mean, se, bases),
-        macro=_by_t(float(per_base.mean()), macro_se, bases),
+        micro=share_of(mean, se, n, bases),
+        macro=share_of(float(per_base.mean()), macro_se, n, bases),
         iid=wilson(right, n),
         completed=_completed(y[answered], group[answered]),
         se_iid=math.sqrt(mean * (1 - mean) / n),
@@ -133,14 +136,20 @@ def clustered_se(y: NDArray[np.float64], group: NDArray[np.int64]) -> float:
     return float(math.sqrt(groups / (groups - 1) * (sums**2).sum()) / len(y))
 
 
+def share_of(share: float, se: float, n: int, bases: int) -> Estimate:
+    """A share of n rows of so many bases, with the interval that stands above."""
+    if bases < 2 <= n:
+        return Estimate(value=share, n=bases, reason="one base problem has no interval")
+    low, high = _limits(np.array([share]), np.array([se]), np.array([n]), np.array([bases]))
+    return Estimate(value=share, low=float(low[0]), high=float(high[0]), n=bases)
+
+
 def wilson(right: int, n: int) -> Estimate:
     """A share with Wilson's 95 % interval. Source: Wilson 1927."""
     if n == 0:
         return Estimate(value=math.nan, reason="there is no row")
-    share, square = right / n, Z * Z / n
-    middle = (share + square / 2) / (1 + square)
-    half = Z / (1 + square) * math.sqrt(share * (1 - share) / n + square / (4 * n))
-    return Estimate(value=share, low=max(0.0, middle - half), high=min(1.0, middle + half), n=n)
+    low, high = _wilson(np.array([right / n]), np.array([n]))
+    return Estimate(value=right / n, low=float(low[0]), high=float(high[0]), n=n)
 
 
 def paired(first: pl.DataFrame, second: pl.DataFrame, *, completed: bool = True) -> Paired:
@@ -163,15 +172,16 @@ def paired(first: pl.DataFrame, second: pl.DataFrame, *, completed: bool = True)
         gained=gained,
         lost=lost,
         p=mcnemar(gained, lost),
-        difference=_by_t(float(difference.mean()), clustered_se(difference, group), bases, least=-1.0),
+        difference=difference_of(float(difference.mean()), clustered_se(difference, group), bases),
     )
 
 
 def mcnemar(gained: int, lost: int) -> float:
-    """p of the exact two-sided test that gains and losses are as likely; 1 where nothing changed. Source: McNemar 1947."""
-    from scipy.stats import binomtest
+    """p of the exact two-sided test that gains and losses are as likely: min(1, 2 · P(X ≤ the fewer)) with X of the binomial
+    distribution of all changes and ½; 1 where nothing changed. Source: McNemar 1947."""
+    from scipy.special import bdtr
 
-    return float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
+    return min(1.0, 2 * float(bdtr(min(gained, lost), gained + lost, 0.5)))
 
 
 def split(rows: pl.DataFrame, by: str) -> Split:
@@ -196,7 +206,7 @@ def split(rows: pl.DataFrame, by: str) -> Split:
         match_correct=right,
         no_match=other,
         no_match_correct=other_right,
-        paired=_by_t(value, se, len(differences), least=-1.0),
+        paired=difference_of(value, se, len(differences)),
         paired_se=se,
     )
 
@@ -208,85 +218,108 @@ def recency(rows: pl.DataFrame) -> dict[str, Split]:
     return {"first": split(both, "first_matches"), "last": split(both, "last_matches")}
 
 
-def by_nearest(rows: pl.DataFrame) -> pl.DataFrame:
-    """Accuracy by how far back the nearest matching demonstration stands: nearest_match (null: none), n, correct, accuracy, low,
-    high (Wilson)."""
-    return strata(rows, "nearest_match")
+def strata(rows: pl.DataFrame, by: str, within: Sequence[str] = ()) -> pl.DataFrame:
+    """Accuracy by a column, `within` each of others: these, its value, n, bases, correct, accuracy, low, high (NaN for several
+    rows of one base), few (fewer than 10 rows). Sorted by n, the most first."""
+    keys = [*within, by]
+    right = pl.col("correct").fill_null(False).sum()
+    per_base = rows.group_by(*keys, "base_id", maintain_order=True).agg(n=pl.len(), right=right)
+    mean = pl.col("right").sum() / pl.col("n").sum()
+    found = per_base.group_by(keys, maintain_order=True).agg(
+        n=pl.col("n").sum().cast(pl.Int64),
+        bases=pl.len().cast(pl.Int64),
+        correct=pl.col("right").sum().cast(pl.Int64),
+        accuracy=mean,
+        squares=(pl.col("right") - mean * pl.col("n")).pow(2).sum(),
+    )
+    n, bases = found["n"].to_numpy(), found["bases"].to_numpy()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        se = np.sqrt(bases / (bases - 1) * found["squares"].to_numpy()) / n
+    low, high = _limits(found["accuracy"].to_numpy(), se, n, bases)
+    columns = [pl.Series("low", low), pl.Series("high", high)]
+    told = found.drop("squares").with_columns(*columns, few=pl.col("n") < FEW)
+    return told.sort("n", by, descending=[True, False], nulls_last=True, maintain_order=True)
 
 
-def strata(rows: pl.DataFrame, by: str) -> pl.DataFrame:
-    """Accuracy by a column: its value, n, bases, correct, accuracy, low, high (clustered by base; Wilson's where there is one row
-    per base), few (fewer than 10 rows). Sorted by n, the most first."""
-    found = []
-    for (value,), part in rows.group_by(by, maintain_order=True):
-        counted = accuracy(part)
-        shown = counted.iid if counted.bases == counted.n else counted.micro
-        found.append((value, counted.n, counted.bases, counted.correct, shown.value, shown.low, shown.high, counted.n < FEW))
-    names = [by, "n", "bases", "correct", "accuracy", "low", "high", "few"]
-    return pl.DataFrame(found, schema=names, orient="row").sort("n", by, descending=[True, False], nulls_last=True)
+def spread(rows: pl.DataFrame) -> dict[str, Estimate]:
+    """How much the order of demonstrations matters: of the bases with several variants, `mixed`, the share with right and wrong
+    answers, and `sd`, the mean standard deviation of correctness inside a base (0 where order never matters, at most ½).
 
-
-def spread(rows: pl.DataFrame) -> dict[str, float]:
-    """How much the order of demonstrations matters: of the bases with several variants, the share with mixed answers, and the
-    mean standard deviation of correctness inside a base (0 where order never matters, at most ½)."""
+    Of zero-shot rows, which show a base's variants the same, it is what the model does by itself."""
     per_base = (
-        rows.with_columns(pl.col("correct").fill_null(False).cast(pl.Float64))
-        .group_by("base_id")
-        .agg(n=pl.len(), mean=pl.col("correct").mean())
+        rows.group_by("base_id")
+        .agg(n=pl.len(), mean=pl.col("correct").fill_null(False).cast(pl.Float64).mean())
         .filter(pl.col("n") > 1)
+        .sort("base_id")
     )
     mean = per_base["mean"].to_numpy()
-    if not len(mean):
-        return {"bases": 0, "mixed": math.nan, "sd": math.nan}
+    sd = np.sqrt(mean * (1 - mean))
+    se = float(sd.std(ddof=1) / math.sqrt(len(sd))) if len(sd) > 1 else math.nan
     return {
-        "bases": len(mean),
-        "mixed": float(((mean > 0) & (mean < 1)).mean()),
-        "sd": float(np.sqrt(mean * (1 - mean)).mean()),
+        "mixed": wilson(int(((mean > 0) & (mean < 1)).sum()), len(mean)),
+        "sd": difference_of(float(sd.mean()) if len(sd) else math.nan, se, len(sd), least=0.0),
     }
 
 
-def order_free(rows: pl.DataFrame, draws: int = 2000, seed: int = 0) -> NDArray[np.float64]:
-    """The control: the paired difference by `last_matches` when the answers of each base are dealt anew among its rows."""
-    both = rows.filter(pl.col("has_both")).sort("base_id", "problem_id")
-    y = both["correct"].fill_null(False).cast(pl.Float64).to_numpy()
-    match = both["last_matches"].to_numpy()
-    group, rng = _codes(both["base_id"]), np.random.default_rng(seed)
-    yes, no = np.bincount(group, weights=match), np.bincount(group, weights=~match)
-    usable = (yes > 0) & (no > 0)
-    out = np.empty(draws)
-    for i in range(draws):
-        dealt = y[np.lexsort((rng.random(len(y)), group))]
-        hits = np.bincount(group, weights=dealt * match)
-        rest = np.bincount(group, weights=dealt * ~match)
-        out[i] = float((hits[usable] / yes[usable] - rest[usable] / no[usable]).mean()) if usable.any() else math.nan
-    return out
+def order_free(rows: pl.DataFrame, by: str = "last_matches", draws: int = 2000, seed: int = 0) -> NDArray[np.float64]:
+    """The control: the paired difference of `split` when the answers of each base are dealt anew among its rows, so that the
+    right ones among those that match are hypergeometric. NaN where no base has rows of both kinds."""
+    counts = (
+        rows.filter(pl.col("has_both"))
+        .group_by("base_id")
+        .agg(n=pl.len(), yes=pl.col(by).sum(), right=pl.col("correct").fill_null(False).sum())
+        .filter((pl.col("yes") > 0) & (pl.col("yes") < pl.col("n")))
+        .sort("base_id")
+    )
+    if not counts.height:
+        return np.full(draws, math.nan)
+    n, yes, right = (counts[name].cast(pl.Int64).to_numpy() for name in ("n", "yes", "right"))
+    hits = np.random.default_rng(seed).hypergeometric(right, n - right, yes, size=(draws, len(n)))
+    dealt: NDArray[np.float64] = (hits / yes - (right - hits) / (n - yes)).mean(axis=1)
+    return dealt
 
 
-def _completed(y: NDArray[np.float64], group: NDArray[np.int64]) -> Estimate:
-    if not len(y):
-        return Estimate(value=math.nan, reason="no row has an answer")
-    group = np.unique(group, return_inverse=True)[1].astype(np.int64)
-    return _by_t(float(y.mean()), clustered_se(y, group), int(group.max()) + 1)
-
-
-def _by_t(value: float, se: float, units: int, *, least: float = 0.0) -> Estimate:
-    """An estimate with t's interval over `units`, cut at what is possible (`least` to 1)."""
+def difference_of(value: float, se: float, units: int, *, least: float = -1.0) -> Estimate:
+    """A mean of differences with t's interval over so many units, cut at what is possible (`least` to 1)."""
     if math.isnan(value):
         return Estimate(value=value, reason="there is nothing to compare")
     if units < 2 or math.isnan(se):
         return Estimate(value=value, n=units, reason="one base problem has no interval")
+    if se < ALIKE:
+        return Estimate(value=value, n=units, reason="it is the same in every base problem")
     from scipy.special import stdtrit
 
     half = float(stdtrit(units - 1, 0.975)) * se
     return Estimate(value=value, low=max(least, value - half), high=min(1.0, value + half), n=units)
 
 
+def _completed(y: NDArray[np.float64], group: NDArray[np.int64]) -> Estimate:
+    if not len(y):
+        return Estimate(value=math.nan, reason="no row has an answer")
+    group = np.unique(group, return_inverse=True)[1].astype(np.int64)
+    return share_of(float(y.mean()), clustered_se(y, group), len(y), int(group.max()) + 1)
+
+
+Ends = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+def _limits(share: NDArray[np.float64], se: NDArray[np.float64], n: NDArray[np.int64], bases: NDArray[np.int64]) -> Ends:
+    """Both ends of the intervals of shares: t's, or Wilson's over the bases; NaN for several rows of one base."""
+    from scipy.special import stdtrit
+
+    with np.errstate(invalid="ignore"):
+        half = stdtrit(bases - 1, 0.975) * se
+    by_base = (bases == n) | ((se < ALIKE) & (bases > 1))
+    low, high = _wilson(share, bases)
+    return np.where(by_base, low, np.maximum(0.0, share - half)), np.where(by_base, high, np.minimum(1.0, share + half))
+
+
+def _wilson(share: NDArray[np.float64], n: NDArray[np.int64]) -> Ends:
+    square = Z * Z / n
+    middle = (share + square / 2) / (1 + square)
+    half = Z / (1 + square) * np.sqrt(share * (1 - share) / n + square / (4 * n))
+    return np.maximum(0.0, middle - half), np.minimum(1.0, middle + half)
+
+
 def _codes(values: pl.Series) -> NDArray[np.int64]:
     return np.unique(values.to_numpy(), return_inverse=True)[1].astype(np.int64)
-
-
-def means_over_models(gains: Sequence[tuple[int, int, int]]) -> tuple[float, float]:
-    """Mean absolute gain (points) and mean relative gain (%) of models given as (before, after, n): what headlines average."""
-    absolute = [100 * (after - before) / n for before, after, n in gains]
-    relative = [100 * (after / before - 1) for before, after, n in gains if before]
-    return float(np.mean(absolute)), float(np.mean(relative))

@@ -1,6 +1,6 @@
 """What a table of answers comes to, as integers: one summary per file, dataset, model, mode and form.
 
-    open     n, exact_flexible, exact_strict, judge {judged, correct, unreadable, violations}
+    open     n, exact_flexible, exact_strict, judge {by, judged, correct, unreadable, violations}
     choice   n, correct, extraction_failed, not_among_options, options {…}, reread {…}
     both     api_error (an error stands for the reply; `statuses` tells refusals and images that were too large apart), empty,
              completed (the same counts over the rows that have an answer)
@@ -20,8 +20,9 @@ import polars as pl
 from qrelkit.bench.smmile.answers import Answers
 from qrelkit.bench.smmile.choice import Choice, choices, with_choice_score, with_choices
 from qrelkit.bench.smmile.exact import COMPLETED, with_exact
-from qrelkit.bench.smmile.judged import violations
+from qrelkit.bench.smmile.judged import unjudged, violations
 from qrelkit.bench.smmile.letters import agreement, letters, rule_of
+from qrelkit.bench.smmile.printed import unfounded
 from qrelkit.bench.smmile.problems import Problems
 from qrelkit.bench.smmile.published import read_published, read_published_folder
 from qrelkit.bench.smmile.transcripts import problems_beside
@@ -45,7 +46,7 @@ class Imported:
         """A single file's summary with its corrections; of a folder `files` (one each), `problems`, `totals`, `corrections`."""
         frame = scored(self.answers, self.problems)
         files = summaries(frame)
-        corrections = [*self.answers.corrections, *letter_corrections(frame)]
+        corrections = [*self.answers.corrections, *letter_corrections(frame), *unfounded(frame)]
         if self.single:
             return {**files[0], "corrections": corrections}
         totals = {"files": len(files), "answers": frame.height, "statuses": _statuses(frame)}
@@ -65,8 +66,9 @@ def import_published(path: str | Path) -> Imported:
 
 def scored(answers: Answers, problems: Mapping[tuple[str, str], Problems]) -> pl.DataFrame:
     """Every answer with all its scores: exact_flexible, exact_strict, choice_correct, extraction_failed, not_among, and the
-    options of the problems that are known."""
-    made = {key: choices(found) for key, found in problems.items()}
+    options of the problems that are known and were asked as a multiple choice."""
+    asked = set(answers.frame.filter(form="choice").select("dataset", "revision").unique().iter_rows())
+    made = {key: choices(found) for key, found in problems.items() if key in asked}
     parts = [_with_options(part, made) for part in answers.frame.partition_by("dataset", "revision", maintain_order=True)]
     return with_choice_score(with_exact(pl.concat(parts)))
 
@@ -132,7 +134,7 @@ def _completed(frame: pl.DataFrame, form: str) -> dict[str, int]:
 
 
 def _is_judged(frame: pl.DataFrame) -> bool:
-    return "verdict" in frame.columns and frame["verdict"].count() > 0
+    return "verdict_by" in frame.columns and frame["verdict_by"].count() > 0
 
 
 def _open(frame: pl.DataFrame) -> dict[str, Any]:
@@ -140,8 +142,9 @@ def _open(frame: pl.DataFrame) -> dict[str, Any]:
         return {**_counted(frame, "open"), "judge": None}
     verdict = frame["verdict"]
     wrong = violations(frame)["problem_id"].to_list()
-    unreadable = int((verdict.is_null() & (frame["status"] == "answered")).sum())
-    judge = {"judged": verdict.count(), "correct": int(verdict.sum()), "unreadable": unreadable, "violations": wrong}
+    unreadable = unjudged(frame).height
+    by = frame["verdict_by"].drop_nulls().first()
+    judge = {"by": by, "judged": verdict.count(), "correct": int(verdict.sum()), "unreadable": unreadable, "violations": wrong}
     return {**_counted(frame, "open"), "judge": judge}
 
 
