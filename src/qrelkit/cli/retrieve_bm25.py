@@ -18,7 +18,7 @@ def bm25(
     output: str = saved.OUTPUT,
     depth: int = saved.DEPTH,
     tag: str = saved.TAG,
-    preset: str = typer.Option("", "--preset", help="Options of a benchmark: r2med. Those given besides go before them."),
+    preset: str = typer.Option("", "--preset", help="Options of a benchmark: r2med, cmirb. Those given besides go before them."),
     analyzer: str | None = typer.Option(None, "--analyzer", help="How texts become terms: NAME or FILE.yaml; auto unless said."),
     k1: float | None = typer.Option(None, "--k1", help="0.9 unless said."),
     b: float | None = typer.Option(None, "--b", help="0.4 unless said."),

@@ -29,6 +29,7 @@ Duplicates = Literal["once", "count"]
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     # src of arXiv 2505.14558: pyserini's English analyzer, gensim's LuceneBM25Model on both sides, over the rows as they are
     "r2med": {"analyzer": "english", "idf": "gensim", "query": "bm25", "zeros": "keep", "duplicates": "count"},
+    "cmirb": {"analyzer": "cjk"},  # arXiv 2410.20050 says Pyserini; characters or pairs, it does not say
 }
 
 
@@ -40,7 +41,8 @@ class Bm25:
     share no term with the query, score 0, in the order of the collection. With `duplicates="count"` a document that was given n
     times counts n times in N, df and the mean length; it is listed once. `fields` are joined by a space: "text" is title and
     text as a collection joins them, any other name a column of the documents. `extra_texts` has more text for some documents,
-    such as descriptions of their images.
+    such as descriptions of their images. The analyzer that "auto" chooses asks by characters for a Chinese query that would find
+    nothing.
 
     The index is made on the first search and kept beside that of the collection. `settings` says what was asked for; what became
     of it is in a run's notes. Raises InputError where there is no document.
@@ -106,7 +108,7 @@ class Bm25:
         """
         if depth < 1:
             raise InputError(f"depth must be at least 1, not {depth}")
-        asked = self.index.asked([_pieces(query) for query in queries], self._query)
+        asked = self.index.asked([_pieces(query) for query in queries], self._query, characters=self._analyzer is None)
         found = list(self.index.best(asked, depth))
         without = [queries[row].query_id for row, docs, _ in found if not len(docs)]
         if self._zeros == "keep":

@@ -135,13 +135,15 @@ class Index:
         unseen = self.formula.idf_of(np.zeros(counts.shape[1] - len(self.idf)), self.documents)
         return counts[:, : len(self.idf)], counts @ np.concatenate([self.idf, unseen])
 
-    def asked(self, pieces: Sequence[Sequence[Piece]], weighting: Weighting = "bag") -> CSR:
+    def asked(self, pieces: Sequence[Sequence[Piece]], weighting: Weighting = "bag", *, characters: bool = False) -> CSR:
         """The weight of each term in each query (queries × terms): its counts in the query's pieces, added up.
 
-        A query none of whose terms any document has is asked by its Han characters: each stands for the pairs (half each, for a
-        character is in two) or words that have it.
+        With `characters` a query none of whose terms any document has is asked by its Han characters: each stands for the pairs
+        (half each, for a character is in two) or words that have it.
         """
-        weights = self._by_characters(self._counts(pieces)[:, : len(self.idf)], pieces)
+        weights = self._counts(pieces)[:, : len(self.idf)]
+        if characters:
+            weights = self._by_characters(weights, pieces)
         if weighting == "bag":
             return weights
         lengths = np.asarray(weights.sum(axis=1)).ravel()
