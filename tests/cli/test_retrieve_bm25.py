@@ -77,7 +77,7 @@ def test_a_document_with_other_content_is_an_error_unless_the_last_counts(
     [
         (["--idf", "gensm"], "did you mean 'gensim'"),
         (["--preset", "r2"], "unknown preset of BM25"),
-        (["--analyzer", "none.yaml"], "cannot be read"),
+        (["--analyzer", "none.yaml"], "none.yaml: no such file"),
         (["--field", "color"], "did you mean 'colour'"),
         (["--extra-texts", "strange.jsonl"], "do the ids match?"),
         (["--combine", "mean"], "there are none (--rewrites FILE)"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,6 +40,22 @@ def test_scores_come_in_the_order_of_the_documents(server: RerankServer) -> None
     assert asked(server) == [1, 3, 0]
     texts = ["Blue dress", "Red summer dress", "Shoes"]
     assert server.bodies == [{"model": "tiny", "query": "red summer dress", "documents": texts, "top_n": 3}]
+
+
+def test_what_was_answered_is_on_disk_and_never_paid_for_again(server: RerankServer, tmp_path: Path) -> None:
+    first = asked(server, keep=tmp_path)
+    assert [asked(server, keep=tmp_path), len(server.bodies)] == [first, 1]  # another process, as after a kill
+    assert asked(server, documents=DOCUMENTS[:2], keep=tmp_path) == first[:2]
+    assert asked(server, "rerank:other", keep=tmp_path) == first
+    assert len(server.bodies) == 3  # other documents and another model are other questions
+
+
+def test_an_answer_that_is_none_is_not_kept(server: RerankServer, tmp_path: Path) -> None:
+    server.next(missing(1))
+    with pytest.raises(Rejected):
+        asked(server, keep=tmp_path)
+    assert asked(server, keep=tmp_path) == [1, 3, 0]
+    assert len(server.bodies) == 2
 
 
 def test_the_form_of_tei_goes_in_lots_that_it_takes() -> None:

@@ -71,7 +71,14 @@ def test_what_cannot_be_is_named(given: Any, error: type[Exception], message: st
         analyzer_of(given)
 
 
-@pytest.mark.parametrize(("content", "message"), [("like: [", "is not YAML"), ("- a", "is a mapping"), (None, "cannot be read")])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("like: [", ":1: cannot be read as YAML"),
+        ("- a", "must be a mapping of keys, such as `like: english`"),
+        (None, "no such file"),
+    ],
+)
 def test_a_file_that_is_none_is_named(tmp_path: Path, content: str | None, message: str) -> None:
     path = tmp_path / "own.yml"
     if content is not None:

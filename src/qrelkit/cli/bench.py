@@ -89,6 +89,8 @@ def command(name: str, title: str) -> Callable[..., None]:
         from qrelkit.bench.protocol import Protocol
         from qrelkit.cli import benched
         from qrelkit.core.errors import InputError
+        from qrelkit.project.config import rules_of
+        from qrelkit.project.local_only import hosts_asked
 
         form = benched.checked(form, as_json)
         if results:
@@ -96,7 +98,7 @@ def command(name: str, title: str) -> Callable[..., None]:
             return
         if bool(folder) == hub:
             raise InputError("name where the datasets lie: --folder DIR or --hub (or --results DIR for published result files)")
-        hosts = saved.allowed(saved.rules(project), folder, allow_host, local_only)
+        hosts = hosts_asked(rules_of(project), folder, allow_host, local_only)
         if hub and hosts is not None:
             raise InputError("--hub asks another machine, and only named hosts are allowed; name the datasets' folder (--folder)")
         where = benched.folders_of(name, folder, datasets)

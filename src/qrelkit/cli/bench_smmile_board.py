@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from qrelkit.cli import saved
 from qrelkit.cli.bench_smmile_run import HUB, REVISION
 from qrelkit.cli.context import JSON, PROJECT, SET, open_project
 
@@ -43,8 +42,9 @@ def board(
     from qrelkit.cli.context import ending
     from qrelkit.cli.output import put_json, say, warn
     from qrelkit.core.files import write_whole
+    from qrelkit.project.config import rules_of
 
-    rules = saved.rules(project)
+    rules = rules_of(project)
     problems = [problems_of(folder, "", "", rules) for folder in folders]
     problems += [problems_of("", hub, revision, rules)] if hub else []
     found, stopped, unjudged = made(paths, problems, seed=seed), "", 0

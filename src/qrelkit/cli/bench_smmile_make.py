@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
-from qrelkit.cli import saved
 from qrelkit.cli.bench_smmile_run import HUB, REVISION, problems_of
 from qrelkit.cli.context import JSON
 
@@ -35,11 +34,11 @@ def make(
     from qrelkit.bench.smmile.ordering import order as reorder
     from qrelkit.bench.smmile.plusplus import plusplus as permute
     from qrelkit.core.errors import InputError
-    from qrelkit.project.config import NAME
+    from qrelkit.project.config import NAME, rules_of
 
     if (plusplus, bool(noise), bool(order)).count(True) != 1:
         raise InputError("say one rule: --plusplus, --noise random:1@last, or --order match-last")
-    source = problems_of(folder, hub, revision, saved.rules(NAME))
+    source = problems_of(folder, hub, revision, rules_of(NAME))
     if plusplus:
         made = permute(source, seed=seed)
     elif noise:

@@ -67,14 +67,16 @@ def dense(
     from qrelkit.cli.output import warn
     from qrelkit.models.embeddings import Embeddings
     from qrelkit.models.encoders import encoder
+    from qrelkit.project.config import rules_of
+    from qrelkit.project.local_only import hosts_asked
     from qrelkit.retrievers.dense import Dense
 
     stated = {"query": query_prefix, "document": document_prefix, "pooling": pooling}
     lengths = {"query_tokens": query_tokens, "document_tokens": document_tokens}
     place: dict[str, Any] = {"base_url": base_url, "dimensions": dimensions, "at_once": at_once}
     here: dict[str, Any] = {"device": device, "offline": offline, "trust": trust}
-    config = saved.rules(project)
-    here["allow_hosts"] = saved.allowed(config, collection, allow_host, local_only)
+    config = rules_of(project)
+    here["allow_hosts"] = hosts_asked(config, collection, allow_host, local_only)
     loaded = saved.loaded(collection, changed)
     built = encoder(model, task=task, like=like, stated={**stated, **lengths}, **place, **here)
     warn(built.notes)

@@ -40,10 +40,12 @@ def engine(
     as_json: bool = JSON,
 ) -> None:
     """Your own engine: OpenSearch, Elasticsearch, Solr, any HTTP, PostgreSQL, SQLite, a command."""
+    from qrelkit.project.config import rules_of
+    from qrelkit.project.local_only import hosts_asked
     from qrelkit.retrievers.engines.engine import read_engine
     from qrelkit.steps.load import load
 
-    allowed = saved.allowed(saved.rules(project), collection, allow_host, local_only)
+    allowed = hosts_asked(rules_of(project), collection, allow_host, local_only)
     engines = _only(read_engine(description, allow_hosts=allowed, partial=partial), only)
     options = {"rewrites": saved.rewrites_of(rewrites, method, thinking), "combine": combine}
     loaded = load(collection)
@@ -100,16 +102,15 @@ def _refuse_many(engines: Sequence[Engine], output: str) -> None:
 
 
 def _made(path: Path, collection: Collection, engine: Engine, depth: int, *, again: bool, **options: Any) -> Retrieved:
-    """The run, its answers kept beside it until it is there; one that was saved in part is made again, asking for the rest."""
-    from qrelkit.formats.sidecars import read_sidecar
+    """The run, its answers kept beside it until it is there; one that was saved in part is made again (`steps/made.py`),
+    asking for the rest."""
     from qrelkit.retrievers.engines.kept import part_of
     from qrelkit.steps.retrieve import retrieve_to
 
     keeping = engine.keeping(part_of(path))
     if again:
         keeping.drop_kept()
-    in_part = bool((read_sidecar(path) or {}).get("notes", {}).get("failed"))
-    found = retrieve_to(path, collection, keeping, depth, again=again or in_part, **options)
+    found = retrieve_to(path, collection, keeping, depth, again=again, **options)
     if not found.run.notes.get("failed"):
         keeping.drop_kept()
     return found

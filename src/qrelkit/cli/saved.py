@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Collection as Several
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from qrelkit.core.collection import Collection
     from qrelkit.core.doors import Retriever
     from qrelkit.core.rewriting import Rewrite
-    from qrelkit.project.config import Config
     from qrelkit.steps.made import Retrieved
 
 COLLECTION = typer.Argument(..., metavar="COLLECTION", help="A folder, or irds:ID.")
@@ -38,31 +36,6 @@ def loaded(collection: str, changed: str) -> Collection:
     from qrelkit.steps.load import load
 
     return load(collection, **({} if changed == "error" else {"duplicates": changed}))
-
-
-def rules(project: str) -> Config:
-    """The configuration whose `local_only`, `allow_hosts` and `may_leave` hold: a qrelkit.yaml, or the defaults where none is
-    named and none lies here."""
-    from pathlib import Path
-
-    from qrelkit.project.config import NAME, Config, read_config
-
-    file = Path(project) / NAME if Path(project).is_dir() else Path(project)
-    return Config() if project == NAME and not file.exists() else read_config(file)
-
-
-def allowed(config: Config, collection: str, allow_host: Sequence[str], local_only: bool) -> Several[str] | None:
-    """The hosts that may be asked, by the options or else by the configuration; None: every one.
-
-    Raises InputError for a collection that would be fetched where only named hosts may be asked.
-    """
-    from qrelkit.net.hosts import LOOPBACK
-    from qrelkit.project.local_only import allowed_hosts, refuse_source
-
-    hosts = [*allow_host, *(LOOPBACK if local_only else ())] or allowed_hosts(config)
-    if hosts is not None:
-        refuse_source(collection)
-    return hosts
 
 
 def rewrites_of(path: str, method: str = "", family: str = "") -> Mapping[str, Rewrite] | None:

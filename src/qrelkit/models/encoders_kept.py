@@ -1,4 +1,4 @@
-"""Vectors that were asked for before, by what was sent: nobody waits, or pays, for one twice.
+"""Vectors (or the scores of a reranker) that were asked for before, by what was sent: nobody waits, or pays, for one twice.
 
 One SQLite file for each way of encoding. What is added is on disk when `add` returns.
 """

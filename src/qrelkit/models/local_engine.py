@@ -186,12 +186,12 @@ def _loaded(weights: Weights, dtype: str) -> tuple[Any, Any]:
     where = whereabouts(weights)
     config = AutoConfig.from_pretrained(weights.source, **where)
     kind = AutoModelForImageTextToText if type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING else AutoModelForCausalLM
-    with _without_bars():
+    with without_bars():
         return config, kind.from_pretrained(weights.source, config=config, dtype=dtype, **where).eval()
 
 
 @contextmanager
-def _without_bars() -> Iterator[None]:
+def without_bars() -> Iterator[None]:
     """No progress bar of theirs between ours."""
     from transformers.utils import logging
 

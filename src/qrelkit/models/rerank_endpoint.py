@@ -4,7 +4,8 @@
     tei       POST BASE/rerank {query, texts, raw_scores, truncate} → [{index, score}]                     TEI
 
 An answer has one score for every document that was sent. One that misses a document, has one twice, or a score that is no number
-is no answer: that query fails, and nothing of it becomes 0.
+is no answer: that query fails, and nothing of it becomes 0. What was answered is kept by what was sent, on disk before it is
+used: a killed run pays for nothing twice.
 """
 
 from __future__ import annotations
@@ -18,13 +19,16 @@ from collections.abc import Collection, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import orjson
 
 from qrelkit.core.errors import InputError, RateLimited, Rejected, UnknownName, Unreachable
 from qrelkit.core.records import Document, Query, counted
 from qrelkit.models.chat_problems import error_of, read_problem
+from qrelkit.models.encoders_kept import ENDPOINTS, Kept, Rows
 from qrelkit.net.endpoint import Endpoint
 from qrelkit.net.hosts import address
 from qrelkit.text.leaving import MayLeave, leaving_document, leaving_query, refuse_nothing
@@ -57,7 +61,7 @@ class RerankEndpoint:
     The key is `api_key`, else the vendor's environment variable (`KEYS`), for any other address RERANK_API_KEY. `extra_body` is
     added to every request, and part of the settings (truncate_prompt_tokens of vLLM, say). A request that nobody answered is
     sent again up to `retries` times. It may be asked from `at_once` threads at a time. `may_leave` as in `text/leaving.py`; with
-    `allow_hosts` any other host is refused before a socket is opened.
+    `allow_hosts` any other host is refused before a socket is opened. Answers are kept below the folder `keep`, if one is given.
 
     Raises InputError for an address or a key that cannot be used.
     """
@@ -74,6 +78,7 @@ class RerankEndpoint:
         retries: int = 4,
         may_leave: MayLeave = None,
         allow_hosts: Collection[str] | None = None,
+        keep: Path | None = None,
     ) -> None:
         form, colon, self._model = name.partition(":")
         if form not in FORMS or not colon or not self._model:
@@ -99,6 +104,8 @@ class RerankEndpoint:
             at_once=at_once,
             closed=allow_hosts is not None,
         )
+        place = str(self._endpoint.base.with_query(None))
+        self._kept = None if keep is None else Kept(keep / ENDPOINTS, f"rerank-{name}", [form, place])
         self._where = f"{name} at {self._endpoint.place}"
         self._starting = threading.Lock()
         self._running: asyncio.AbstractEventLoop | None = None
@@ -115,7 +122,22 @@ class RerankEndpoint:
         texts = [leaving_document(document, self._may_leave).text for document in documents]
         most = self._form.at_most
         lots = [texts[start : start + most] for start in range(0, len(texts), most)]
-        return [score for lot in lots for score in self._wait(self._scores(asked, lot))]
+        return [score for lot in lots for score in self._of_lot(asked, lot)]
+
+    def _of_lot(self, query: str, texts: Sequence[str]) -> list[float]:
+        """The scores of as many texts as a request may have: kept, or asked for now. Single precision, as a Run compares them."""
+        body = self._body(query, texts)
+
+        def ask(sent: list[str]) -> Rows:
+            rows = np.array([self._wait(self._answered(body, len(texts)))], np.float32)
+            if self._kept is not None:
+                self._kept.add(sent, rows)
+            return rows
+
+        said = [body.decode()]
+        row = ask(said) if self._kept is None else self._kept.through(said, ask)
+        found: list[float] = row[0].tolist()
+        return found
 
     def close(self) -> None:
         """Closes the connections and ends the thread that holds them; it may be used again afterwards."""
@@ -141,13 +163,15 @@ class RerankEndpoint:
         answer: Future[T] = asyncio.run_coroutine_threadsafe(work, self._running)
         return answer.result()
 
-    async def _scores(self, query: str, texts: Sequence[str]) -> list[float]:
+    def _body(self, query: str, texts: Sequence[str]) -> bytes:
         named = {"model": self._model, "top_n": len(texts)} if self._form.named else {}
-        body = orjson.dumps({**named, "query": query, self._form.documents: texts, **self._form.always, **self._extra})
+        return orjson.dumps({**named, "query": query, self._form.documents: texts, **self._form.always, **self._extra})
+
+    async def _answered(self, body: bytes, count: int) -> list[float]:
         wait_s = FIRST_WAIT_S
         for left in range(self.retries, -1, -1):
             try:
-                return await self._once(body, len(texts))
+                return await self._once(body, count)
             except (RateLimited, Unreachable) as error:
                 if not left:
                     raise

@@ -8,8 +8,7 @@ pooling that the recipe names.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from qrelkit.models.encoders_kept import Kept
 from qrelkit.models.encoders_table import Recipe
 from qrelkit.models.encoders_weights import encoder_weights
 from qrelkit.models.local import needs
+from qrelkit.models.local_engine import without_bars
 from qrelkit.models.local_prompts import unheard, whereabouts
 from qrelkit.models.local_weights import Weights
 
@@ -122,7 +122,7 @@ class Sentence:
         weights = self._weights[side]
         if weights.name not in self._models:
             try:
-                with unheard(weights), _no_bars():
+                with unheard(weights), without_bars():
                     self._models[weights.name] = _model(weights, self.recipe, self._device, trust=self._trust)
             except QrelkitError:
                 raise
@@ -157,20 +157,6 @@ def _length(tokenizer: Any, prefix: str) -> int:
     """How many tokens of a text are its prefix's."""
     ids = tokenizer(prefix)["input_ids"]
     return len(ids) - (bool(ids) and ids[-1] in tokenizer.all_special_ids)
-
-
-@contextmanager
-def _no_bars() -> Iterator[None]:
-    """None of the bars that transformers draws while it loads: stderr is for what the user asked for."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 def _completed(recipe: Recipe, weights: Weights) -> tuple[Recipe, tuple[str, ...]]:

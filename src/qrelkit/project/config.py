@@ -14,9 +14,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from qrelkit.core.errors import InputError, UnknownName
+from qrelkit.core.yaml_files import known_keys, modelled, read_mapping
 from qrelkit.project.presets import with_preset
 
 NAME = "qrelkit.yaml"
@@ -170,42 +170,16 @@ class Config(_Strict):
 
 def read_config(path: Path) -> Config:
     """Reads qrelkit.yaml; raises InputError with the file and the key that is wrong."""
-    import yaml
+    return checked(read_mapping(path, such_as="collection: my-folder", absent="`qrelkit init` writes one"), str(path))
 
-    try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; `qrelkit init` writes one") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where, what = (f"{path}:{mark.line + 1}", getattr(error, "problem", error)) if mark else (str(path), error)
-        raise InputError(f"{where}: cannot be read as YAML: {what}") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    if not isinstance(value, dict):
-        raise InputError(f"{path}: must be a mapping of keys, such as `collection: my-folder`")
-    return checked(value, str(path))
+
+def rules_of(project: str) -> Config:
+    """The configuration whose rules hold for a command that needs no project: the qrelkit.yaml that is named, or lies here; the
+    defaults where there is none."""
+    file = Path(project) / NAME if Path(project).is_dir() else Path(project)
+    return Config() if project == NAME and not file.exists() else read_config(file)
 
 
 def checked(value: dict[str, Any], where: str) -> Config:
     """A Config from a mapping; the first thing that is wrong is named with its place and, for a key, the near ones."""
-    try:
-        return Config(**value)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            raise InputError(f"{where}: {UnknownName('key', place, _known_keys(first['loc'][:-1]))}") from None
-        raise InputError(f"{where}: {place}: {first['msg']} (found {first['input']!r})") from None
-
-
-def _known_keys(parents: tuple[int | str, ...]) -> list[str]:
-    """The full names of the keys allowed at a place."""
-    fields: Any = Config
-    for parent in parents:
-        if isinstance(parent, int):  # a place in a list, whose kind is known already
-            continue
-        annotation = fields.model_fields[parent].annotation if parent in getattr(fields, "model_fields", {}) else None
-        options = [annotation, *getattr(annotation, "__args__", ())]
-        fields = next((o for o in reversed(options) if isinstance(o, type) and issubclass(o, BaseModel)), ModelConfig)
-    return [".".join([*map(str, parents), name]) for name in fields.model_fields]
+    return modelled(Config, value, where, lambda parents: known_keys(Config, parents, ModelConfig))

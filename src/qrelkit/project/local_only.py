@@ -8,7 +8,7 @@ store         a PostgreSQL server by its exact address, or through a socket of t
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from qrelkit.core.errors import InputError
@@ -25,6 +25,19 @@ def allowed_hosts(config: Config) -> Collection[str] | None:
     from qrelkit.net.hosts import LOOPBACK
 
     return (config.allow_hosts or LOOPBACK) if config.local_only else None
+
+
+def hosts_asked(config: Config, collection: str, allow_host: Sequence[str], local_only: bool) -> Collection[str] | None:
+    """The hosts that a command may ask, by its options or else by the configuration; None where every one may.
+
+    Raises InputError for a collection that would be fetched where only named hosts may be asked.
+    """
+    from qrelkit.net.hosts import LOOPBACK
+
+    hosts = [*allow_host, *(LOOPBACK if local_only else ())] or allowed_hosts(config)
+    if hosts is not None:
+        refuse_source(collection)
+    return hosts
 
 
 def refuse_host(what: str, host: str, allowed: Collection[str], port: str = "") -> None:

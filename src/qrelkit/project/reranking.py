@@ -89,9 +89,10 @@ def reranker_of(project: Project, name: str, run: Run, depth: int, options: Mapp
         lister = Listwise(project.model(model).name, sampling=sampling, may_leave=project.config.may_leave, **given)
         yield Who(way=way, reranker=lister, models=project.models(model))
     else:
+        from qrelkit.core.cache import cache_folder
         from qrelkit.models.rerank_endpoint import RerankEndpoint
 
-        endpoint = RerankEndpoint(name, **_place_of(project, name, given.get("base_url")))
+        endpoint = RerankEndpoint(name, keep=cache_folder("vectors"), **_place_of(project, name, given.get("base_url")))
         try:
             yield Who(way=way, reranker=endpoint)
         finally:

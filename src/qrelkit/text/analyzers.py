@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from qrelkit.core.errors import InputError, UnknownName
+from qrelkit.core.yaml_files import read_mapping
 from qrelkit.text.han import KINDS
 from qrelkit.text.stopwords import ENGLISH, GERMAN
 from qrelkit.text.tokens import ANALYZERS, AUTO, WORD, Analyzer, Fold, named
@@ -39,23 +40,9 @@ def analyzer_of(given: Given) -> Analyzer | None:
         return given
     if isinstance(given, str):
         if given.lower().endswith(SUFFIXES):
-            return _checked(_own(_read(Path(given)), Path(given).stem, given))
+            return _checked(_own(read_mapping(given, such_as="like: english"), Path(given).stem, given))
         return None if given == AUTO else named(given)
     return _checked(_own(given, "own", "the analyzer"))
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    import yaml
-
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or 'it is not UTF-8'})") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: is not YAML ({str(error).splitlines()[0]})") from None
-    if not isinstance(found, dict):
-        raise InputError(f"{path}: an analyzer is a mapping, such as `like: english`")
-    return found
 
 
 def _own(given: Mapping[str, Any], name: str, where: str) -> Analyzer:

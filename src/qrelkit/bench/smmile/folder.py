@@ -24,6 +24,7 @@ from qrelkit.bench.smmile.manifest import manifest_of, own_revision, revised
 from qrelkit.bench.smmile.problems import Problems, Triplet
 from qrelkit.bench.smmile.rows import Row, assembled, read_row
 from qrelkit.core.errors import InputError
+from qrelkit.core.files import is_there
 from qrelkit.core.image_digests import UnreadableImage
 from qrelkit.core.records import Image
 from qrelkit.formats.jsonl import read_jsonl
@@ -56,7 +57,7 @@ def write_folder(problems: Problems, folder: Path) -> None:
     anything else.
     """
     manifest = orjson.dumps(manifest_of(problems), option=orjson.OPT_INDENT_2) + b"\n"
-    if _is_there(folder, manifest):
+    if is_there(folder, MANIFEST, manifest, "this benchmark"):
         return
     part = folder.parent / f".{folder.name}.{os.getpid()}.part"
     shutil.rmtree(part, ignore_errors=True)
@@ -98,17 +99,6 @@ def _suffix(data: bytes, name: str) -> str:
 
     form = opened(data, name).format or "img"
     return SUFFIXES.get(form, form.lower())
-
-
-def _is_there(folder: Path, manifest: bytes) -> bool:
-    if not folder.exists():
-        return False
-    if (folder / MANIFEST).is_file() and (folder / MANIFEST).read_bytes() == manifest:
-        return True
-    if not folder.is_dir() or any(folder.iterdir()):
-        raise InputError(f"{folder}: holds something else; name another folder, or remove it")
-    folder.rmdir()
-    return False
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from qrelkit.core.errors import InputError, UnknownName
+from qrelkit.core.yaml_files import read_mapping
 
 ASSISTANT = "You are an assistant to physicians. Answer questions about medical images, briefly and exactly."
 EXPERT = "You are a medical expert. Answer questions about medical images."
@@ -67,15 +68,7 @@ def layout_of(name: str) -> Layout:
 
 
 def _read(path: Path) -> Layout:
-    import yaml
-
-    try:
-        said = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as YAML: {error}") from None
-    if not isinstance(said, dict):
-        raise InputError(f"{path}: a layout is a mapping of its fields, such as `answers: assistant`")
-    said = {"name": path.stem, **said}
+    said = {"name": path.stem, **read_mapping(path, such_as="answers: assistant")}
     kinds = {field.name: type(getattr(PLAIN, field.name)) for field in fields(Layout)}
     for name, value in said.items():
         if name not in kinds:

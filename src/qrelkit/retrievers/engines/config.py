@@ -20,9 +20,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from qrelkit.core.errors import InputError, UnknownName
+from qrelkit.core.errors import InputError
+from qrelkit.core.yaml_files import known_keys, modelled, read_mapping
 
 Kind = Literal["opensearch", "elasticsearch", "solr", "http", "postgres", "sqlite", "command"]
 Value = str | int | float | bool
@@ -131,43 +132,16 @@ _SECRET_PARAM = re.compile(r"((api|access|auth|subscription)[-_]?)?(key|token)|p
 
 def read_engine_config(path: str | Path) -> EngineConfig:
     """Reads an engine's file; raises InputError with the file and the key that is wrong."""
-    import yaml
-
-    try:
-        value = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; docs/reference/engines.md shows what an engine's file says") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where, what = (f"{path}:{mark.line + 1}", getattr(error, "problem", error)) if mark else (str(path), error)
-        raise InputError(f"{where}: cannot be read as YAML: {what}") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    if not isinstance(value, dict):
-        raise InputError(f"{path}: must be a mapping of keys, such as `kind: opensearch`")
-    return engine_config(value, str(path))
+    absent = "docs/reference/engines.md shows what an engine's file says"
+    return engine_config(read_mapping(path, such_as="kind: opensearch", absent=absent), str(path))
 
 
 def engine_config(value: Mapping[str, Any], where: str = "engine") -> EngineConfig:
     """An EngineConfig from a mapping; the first thing that is wrong is named with its place and, for a key, the near ones."""
-    try:
-        config = EngineConfig.model_validate(dict(value))
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            raise InputError(f"{where}: {UnknownName('key', place, _known_keys(first['loc'][:-1]))}") from None
-        raise InputError(f"{where}: {place}: {first['msg']} (found {first['input']!r})") from None
+    config = modelled(EngineConfig, value, where, lambda parents: known_keys(EngineConfig, parents, EngineConfig))
     _of_its_kind(config, where)
     _no_secret(config, where)
     return config
-
-
-def _known_keys(parents: tuple[int | str, ...]) -> list[str]:
-    """The full names of the keys allowed at a place."""
-    inner: Mapping[str, type[BaseModel]] = {"auth": AuthConfig, "paging": PagingConfig}
-    fields = inner.get(str(parents[0]), EngineConfig) if parents else EngineConfig
-    return [".".join([*map(str, parents), name]) for name in fields.model_fields]
 
 
 def _of_its_kind(config: EngineConfig, where: str) -> None:

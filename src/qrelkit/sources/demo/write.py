@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from qrelkit.core.errors import InputError
+from qrelkit.core.files import is_there
 from qrelkit.sources.demo.catalogue import Product, products
 from qrelkit.sources.demo.draw import draw
 from qrelkit.sources.demo.queries import Need, needs
@@ -27,7 +27,7 @@ def write_demo(folder: Path, seed: int = 7) -> None:
     """
     catalogue, wishes = products(seed), needs(seed)
     manifest = _json({"name": "demo", "version": VERSION, "seed": seed, "documents": len(catalogue), "queries": len(wishes)})
-    if _is_there(folder, manifest):
+    if is_there(folder, MANIFEST, manifest, "this demo catalogue"):
         return
     part = folder.parent / f".{folder.name}.{os.getpid()}.part"
     shutil.rmtree(part, ignore_errors=True)
@@ -43,18 +43,6 @@ def write_demo(folder: Path, seed: int = 7) -> None:
         os.replace(part, folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-
-
-def _is_there(folder: Path, manifest: bytes) -> bool:
-    """Whether just this catalogue is in the folder; an empty folder makes way for it."""
-    if not folder.exists():
-        return False
-    if (folder / MANIFEST).is_file() and (folder / MANIFEST).read_bytes() == manifest:
-        return True
-    if not folder.is_dir() or any(folder.iterdir()):
-        raise InputError(f"{folder}: holds something else than this demo catalogue; name another folder, or remove it")
-    folder.rmdir()
-    return False
 
 
 def _document(product: Product, seed: int) -> Mapping[str, Any]:
