@@ -14,13 +14,14 @@ import base64
 import binascii
 import io
 import re
-import threading
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
 from aiohttp import web
+
+from servers.in_thread import InThread
 
 Fault = Callable[[web.Request], Awaitable[web.StreamResponse]]
 FIELDS = {
@@ -38,11 +39,13 @@ class BadRequest(Exception):
         self.error = {"message": message, "type": "invalid_request_error", "param": param, "code": code}
 
 
-class ChatServer:
+class ChatServer(InThread):
     """`answer` makes the text from the request's JSON; `refuse` names fields it will not have; `key` is demanded if given.
 
     `bodies` and `headers` are what it was sent, `most_at_once` how many requests it ever held together.
     """
+
+    path = "/v1"
 
     def __init__(
         self,
@@ -65,29 +68,10 @@ class ChatServer:
         """What the next requests meet, one each, before the server is itself again."""
         self._faults.extend(faults)
 
-    def __enter__(self) -> ChatServer:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        self.port = asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(10)
-        self.url = f"http://127.0.0.1:{self.port}/v1"
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-        self._loop.close()
-
-    async def _start(self) -> int:
+    def application(self) -> web.Application:
         app = web.Application(client_max_size=64 * 2**20)
         app.router.add_post("/v1/chat/completions", self._handle)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        port: int = self._runner.addresses[0][1]
-        return port
+        return app
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         self._at_once += 1

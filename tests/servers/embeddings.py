@@ -12,13 +12,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-import threading
 from collections import deque
 from typing import Any
 
 import numpy as np
 import orjson
 from aiohttp import web
+
+from servers.in_thread import InThread
 
 FIELDS = {"model", "input", "dimensions", "encoding_format", "user", "input_type", "output_dimension"}
 
@@ -30,12 +31,14 @@ def vector_of(text: str, dimensions: int = 8) -> np.ndarray:
     return (row / np.linalg.norm(row)).astype(np.float32)
 
 
-class EmbeddingsServer:
+class EmbeddingsServer(InThread):
     """`inputs` are the texts it was asked for, in order, `answered` those it gave vectors for, `bodies` the requests.
 
     Texts of more than `longest` characters are refused as OpenAI does, and so are batches of more than `most` texts; it answers
     backwards with `backwards`, in base64 with `packed`.
     """
+
+    path = "/v1"
 
     def __init__(
         self,
@@ -62,29 +65,10 @@ class EmbeddingsServer:
         """Status and headers that the next requests meet, one each."""
         self._faults.extend(faults)
 
-    def __enter__(self) -> EmbeddingsServer:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        port = asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(10)
-        self.url = f"http://127.0.0.1:{port}/v1"
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-        self._loop.close()
-
-    async def _start(self) -> int:
+    def application(self) -> web.Application:
         app = web.Application(client_max_size=64 * 2**20)
         app.router.add_post("/v1/embeddings", self._handle)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        port: int = self._runner.addresses[0][1]
-        return port
+        return app
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         self._at_once += 1

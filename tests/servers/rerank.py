@@ -9,14 +9,14 @@ It refuses fields and numbers of documents that the real ones refuse, and runs i
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 import orjson
 from aiohttp import web
+
+from servers.in_thread import InThread
 
 Change = Callable[[list[dict[str, Any]]], web.Response | list[dict[str, Any]]]
 FIELDS = {
@@ -25,11 +25,12 @@ FIELDS = {
 }
 
 
-class RerankServer:
+class RerankServer(InThread):
     """`form` is rerank or tei; `bodies` and `headers` are what it was sent."""
 
     def __init__(self, form: str = "rerank", *, key: str = "") -> None:
         self.form, self.key = form, key
+        self.path = "/v1" if form == "rerank" else ""
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self._changes: deque[Change] = deque()
@@ -38,28 +39,10 @@ class RerankServer:
         """What becomes of the next answers, one each."""
         self._changes.extend(changes)
 
-    def __enter__(self) -> RerankServer:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        port = asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(10)
-        self.url = f"http://127.0.0.1:{port}" + ("/v1" if self.form == "rerank" else "")
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-        self._loop.close()
-
-    async def _start(self) -> int:
+    def application(self) -> web.Application:
         app = web.Application()
         app.router.add_post("/v1/rerank" if self.form == "rerank" else "/rerank", self._handle)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        port: int = self._runner.addresses[0][1]
-        return port
+        return app
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         body = orjson.loads(await request.read())

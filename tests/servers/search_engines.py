@@ -15,7 +15,6 @@ import asyncio
 import base64
 import re
 import ssl
-import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -23,13 +22,15 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from servers.in_thread import InThread
+
 Fault = Callable[[web.Request], Awaitable[web.StreamResponse]]
 WINDOW = 10_000  # index.max_result_window
 DSL = {"query", "size", "from", "search_after", "sort", "_source", "fields", "track_total_hits", "min_score"}
 Documents = Mapping[str, str | Mapping[str, Any]]
 
 
-class SearchServer:
+class SearchServer(InThread):
     """`documents` have a text, or a mapping with `text` and other fields. `authorization` is demanded if given.
 
     `asked` is what it was sent: (path, what was in the address, body as text). `most_at_once` requests were there together.
@@ -45,7 +46,7 @@ class SearchServer:
         delay_s: float = 0.0,
     ) -> None:
         self.documents = {d: {"text": v} if isinstance(v, str) else dict(v) for d, v in documents.items()}
-        self.authorization, self.window, self.delay_s, self._tls = authorization, window, delay_s, tls
+        self.authorization, self.window, self.delay_s, self.tls = authorization, window, delay_s, tls
         self.asked: list[tuple[str, dict[str, str], str]] = []
         self.headers: list[dict[str, str]] = []
         self.at: list[float] = []
@@ -57,31 +58,13 @@ class SearchServer:
         """What the next requests meet, one each, before the server is itself again."""
         self._faults.extend(faults)
 
-    def __enter__(self) -> SearchServer:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        port = asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(10)
-        self.url = f"{'https' if self._tls else 'http'}://127.0.0.1:{port}"
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-        self._loop.close()
-
-    async def _start(self) -> int:
+    def application(self) -> web.Application:
         app = web.Application()
         app.router.add_post("/{index}/_search", self._opensearch)
         app.router.add_post("/solr/{index}/select", self._solr)
         app.router.add_route("*", "/api/search", self._api)
         app.middlewares.append(self._before)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._tls).start()
-        port: int = self._runner.addresses[0][1]
-        return port
+        return app
 
     @web.middleware
     async def _before(self, request: web.Request, handler: Any) -> web.StreamResponse:
